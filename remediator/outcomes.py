@@ -1,0 +1,68 @@
+"""The closed list of states, outcomes and reasons.
+
+Rule: these words are the public interface. Journal, logs, metric labels and docs
+use them and no others; a refusal without one of them is a bug.
+"""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a run stands. A run is one attempt of one runbook entry on one target."""
+
+    BLOCKED = "blocked"  # a guard said no for now; judged again until the alert clears
+    CLAIMED = "claimed"  # allowed, budget counted, nothing touched yet
+    EXECUTING = "executing"
+    VERIFYING = "verifying"
+    EFFECTIVE = "effective"  # verified: the fault is gone
+    INEFFECTIVE = "ineffective"  # acted, and the fault is still there
+    INCONCLUSIVE = "inconclusive"  # acted, and nobody can tell: never counted as success
+    FAILED = "failed"  # the action itself failed
+    INTERRUPTED = "interrupted"  # the process died between intent and outcome
+    CANCELLED = "cancelled"  # the fault was gone before anything was touched
+    SKIPPED = "skipped"  # observe mode: judged and recorded, never acted on
+
+
+TERMINAL = frozenset(
+    {
+        State.EFFECTIVE,
+        State.INEFFECTIVE,
+        State.INCONCLUSIVE,
+        State.FAILED,
+        State.CANCELLED,
+        State.SKIPPED,
+    }
+)
+"""States that a run never leaves."""
+
+NOT_MENDED = frozenset({State.INEFFECTIVE, State.INCONCLUSIVE, State.FAILED})
+"""Terminal states after which the ladder is climbed or a human is called."""
+
+
+class Reason(StrEnum):
+    """Why something was not done, or how it ended."""
+
+    # no plan
+    UNKNOWN_ALERT = "unknown_alert"
+    UNKNOWN_TARGET = "unknown_target"
+    RESOLVED = "resolved"
+    # guards
+    MODE_OBSERVE = "mode_observe"
+    NOT_FIRING = "not_firing"
+    TOO_YOUNG = "too_young"
+    PROMETHEUS_UNREACHABLE = "prometheus_unreachable"
+    DATA_STALE = "data_stale"
+    DEPENDENCY_FIRING = "dependency_firing"
+    TARGET_BUSY = "target_busy"
+    COOLDOWN = "cooldown"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    # actions
+    PRECHECK_REFUSED = "precheck_refused"
+    ACTION_FAILED = "action_failed"
+    ACTION_TIMEOUT = "action_timeout"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    # verification
+    VERIFIED = "verified"
+    NOT_VERIFIED = "not_verified"
+    NO_DATA = "no_data"

@@ -1,0 +1,67 @@
+"""What may be touched: the frozen topology that configuration becomes.
+
+Rule: pure values. A target is one key of the topology and nothing else; whatever has no
+entry here can never be reached by an action.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """Where the redis of a target answers. `cache_db` is the only database that may be flushed."""
+
+    host: str
+    port: int
+    cache_db: int
+    password_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAddress:
+    """Where the postgres of a target answers."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColourSwitch:
+    """How traffic is moved between the colours of a target.
+
+    `file` is the nginx include that names the live colour; `nginx_container` tests and
+    reloads it; `live_url` answers with the colour that nginx serves now; `colours` maps a
+    colour to the topology key of its service; `ready_probes` maps it to the exporter probe
+    that must succeed before traffic may go there.
+    """
+
+    file: str
+    nginx_container: str
+    live_url: str
+    colours: Mapping[str, str]
+    ready_probes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that can be mended.
+
+    `container` is the engine's name for it (None for a group of colours); `probes` are the
+    exporter's probe targets that are healthy when it is; `depends_on` are topology keys
+    whose firing alerts block any run here; `excludes` are keys that must not be worked on
+    at the same time.
+    """
+
+    key: str
+    tier: str
+    container: str | None = None
+    probes: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    excludes: frozenset[str] = field(default_factory=frozenset)
+    redis: RedisAddress | None = None
+    postgres: PostgresAddress | None = None
+    switch: ColourSwitch | None = None
