@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from remediator.checks import CheckSpec
 from remediator.outcomes import Reason
 from remediator.topology import Target
 
@@ -113,4 +114,30 @@ class Alerts(Protocol):
 
     def now(self) -> AlertState:
         """Errors: Transient when Prometheus cannot be asked."""
+        ...
+
+
+class Verifier(Protocol):
+    """Asks the checks of a verification. How often and how long is the pipeline's loop."""
+
+    def look(
+        self, checks: tuple[CheckSpec, ...], target: Target, alert_labels: Mapping[str, str]
+    ) -> tuple[Finding, ...]:
+        """Ask each check once, in order. Never raises: what cannot be asked is INCONCLUSIVE."""
+        ...
+
+
+class Pager(Protocol):
+    """Tells a human through Alertmanager. Called again and again while an escalation is open."""
+
+    def page(
+        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
+    ) -> None:
+        """Fire, or keep firing, the alert of this incident. Errors: Transient, Permanent."""
+        ...
+
+    def clear(
+        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
+    ) -> None:
+        """End the alert that `page` fired with the same arguments. Errors: Transient, Permanent."""
         ...

@@ -1,0 +1,46 @@
+"""What a verification asks: the checks that a runbook entry lists under `verify.all`.
+
+Rule: pure values. Asking them is `remediator/verify.py`; how often and how long is the
+pipeline's loop.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCheck:
+    """The target runs: `compose_service_state{service=<target>, state="running"} == 1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbesCheck:
+    """Fresh probes of the exporter succeed. `names` None: the probes of the target itself."""
+
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCleared:
+    """The alert that started the run fires no more, and the data that says so is fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromqlCheck:
+    """Every sample of `expr` is above and/or below the bounds. No sample: inconclusive."""
+
+    expr: str
+    above: float | None = None
+    below: float | None = None
+
+
+CheckSpec = RunningCheck | ProbesCheck | AlertCleared | PromqlCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All `checks` must pass in `consecutive` looks in a row before `within` is over."""
+
+    checks: tuple[CheckSpec, ...]
+    within_seconds: float
+    interval_seconds: float
+    consecutive: int
