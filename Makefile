@@ -1,0 +1,70 @@
+# Every command that the project has; `make help` lists them. CI runs the same.
+STATE   ?= /var/lib/stackmedic-demo
+VENV    ?= .venv
+PY       = $(VENV)/bin/python
+export PATH := $(CURDIR)/$(VENV)/bin:$(STATE)/bin:$(PATH)
+export STACKMEDIC_STATE := $(STATE)
+
+.PHONY: help venv tools images check fix unit contract integration e2e test demo demo-faults demo-down lock dashboards golden
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.ready  ## the virtual environment with the locked dependencies
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
+	@python3 -m venv $(VENV) 2>/dev/null || (apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && python3 -m venv --clear $(VENV))
+	@echo "installing the locked dependencies into $(VENV)"
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+tools: venv  ## promtool, amtool, prometheus and alertmanager, unpacked into $(STATE)/bin
+	@$(PY) -m demo tools
+
+images: venv  ## the Docker engine and every image of the demo and the tests
+	@$(PY) -m demo images
+
+check: venv tools  ## every static check
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	yamllint --strict .
+	promtool check rules --lint=all --lint-fatal alert_rules/rules/*.yml
+	amtool check-config alert_rules/alertmanager.yml
+
+fix: venv  ## format, and mend what ruff can mend
+	ruff format .
+	ruff check --fix .
+
+unit: venv tools  ## tests that need no server
+	$(PY) -m pytest tests/unit tests/golden tests/architecture tests/contract
+
+integration: venv tools images  ## tests against real Docker, Postgres, Redis, nginx, Prometheus, Alertmanager
+	$(PY) -m pytest tests/integration
+
+e2e: venv tools images  ## the whole stack: break it, see it mended
+	$(PY) -m pytest tests/e2e
+
+test: check images  ## everything; installs and starts what it needs
+	$(PY) -m pytest
+
+demo: venv  ## bring up the stack and the monitoring, break things, see each mended
+	@$(PY) -m demo run
+
+demo-faults: venv  ## break a running demo once more
+	@$(PY) -m demo faults
+
+demo-down: venv  ## remove everything that `make demo` made
+	@$(PY) -m demo down
+
+lock: venv  ## resolve pyproject.toml into the lock files again
+	$(PY) -m pip install -q uv
+	$(VENV)/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
+	$(VENV)/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev pyproject.toml -o requirements-dev.lock
+
+dashboards: venv  ## generate grafana/dashboards/*.json again
+	$(PY) grafana/generate.py
+
+golden: venv  ## rewrite the golden files from what the code does now
+	$(PY) -m pytest tests/golden tests/unit --golden-update

@@ -1,0 +1,84 @@
+"""The monitoring stack of one copy: docker-compose.monitoring.yml with rendered configuration.
+
+Rule: nothing here knows what is watched; names and addresses come from World.
+"""
+
+import os
+import secrets as random
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from demo.render import REPO, render
+from demo.world import World
+
+
+def up(world: World, compose: Sequence[str], images: Mapping[str, str], data_root: Path) -> None:
+    """Render the configuration, make the secrets, start everything and wait until healthy."""
+    if world.config.exists():
+        shutil.rmtree(world.config)
+    render(world.stack, world.config)
+    _make_secrets(world)
+    profiles = ["--profile", "grafana"] if "GRAFANA_IMAGE" in images else []
+    _compose(
+        world,
+        compose,
+        [*profiles, "up", "--detach", "--wait", "--quiet-pull"],
+        {**images, "DOCKER_DATA_ROOT": str(data_root)},
+    )
+
+
+def down(world: World, compose: Sequence[str]) -> None:
+    """Remove the containers, volumes and networks of this copy's monitoring."""
+    _compose(world, compose, ["--profile", "grafana", "down", "--volumes", "--timeout", "5"], {})
+
+
+def _make_secrets(world: World) -> None:
+    world.secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, value in {
+        "remediator_token": random.token_urlsafe(32),
+        "slack_webhook_url": "http://pager:8080/incidents",
+        "grafana_admin_password": random.token_urlsafe(16),
+    }.items():
+        path = world.secrets / name
+        if not path.exists():
+            path.write_text(value + "\n")
+            path.chmod(0o644)  # read by containers under other users; the folder above is root's
+
+
+def _compose(
+    world: World, compose: Sequence[str], command: Sequence[str], variables: Mapping[str, str]
+) -> None:
+    ports = world.ports
+    environment = {
+        **os.environ,
+        "COMPOSE_IGNORE_ORPHANS": "true",
+        "STACK": world.stack,
+        "LIVE_DIR": str(world.live),
+        "SECRETS_DIR": str(world.secrets),
+        "EXPORTER_CONFIG": str(world.config / "exporter.yml"),
+        "REMEDIATOR_CONFIG": str(world.config / "remediator.yml"),
+        "PROMETHEUS_CONFIG": str(world.config / "prometheus.yml"),
+        "RULES_DIR": str(world.config / "rules"),
+        "ALERTMANAGER_CONFIG": str(world.config / "alertmanager.yml"),
+        "ENGINE_RO_CONF": str(world.config / "engine-ro.conf"),
+        "ENGINE_RW_CONF": str(world.config / "engine-rw.conf"),
+        "EXPORTER_PORT": str(ports.exporter),
+        "PROMETHEUS_PORT": str(ports.prometheus),
+        "ALERTMANAGER_PORT": str(ports.alertmanager),
+        "REMEDIATOR_PORT": str(ports.remediator),
+        "GRAFANA_PORT": str(ports.grafana),
+        **variables,
+    }
+    project = ["--project-name", f"{world.stack}-monitoring"]
+    file = ["--file", str(REPO / "docker-compose.monitoring.yml")]
+    done = subprocess.run(
+        [*compose, *project, *file, *command],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"docker compose {' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,100 @@
+"""The shipped configuration, copied for a demo or a test: other names, faster clocks.
+
+Rule: what is copied is what production mounts; only the prefix of names and the waiting
+times change, and every change is one line of a table here.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPO = Path(__file__).resolve().parent.parent
+
+PREFIX = re.compile(r"(?<!com\.)piano-tutor(?!\.com)")
+
+SHIPPED: Mapping[str, str] = {
+    "exporter.yml": "exporter/exporter.yml",
+    "remediator.yml": "remediator/remediator.yml",
+    "engine-ro.conf": "exporter/engine-ro.conf",
+    "engine-rw.conf": "remediator/engine-rw.conf",
+    "prometheus.yml": "alert_rules/prometheus.yml",
+    "alertmanager.yml": "alert_rules/alertmanager.yml",
+}
+
+# How long a fault must last before it is believed. Production waits a minute or more; the
+# order of the waits (restart before rollback, database before its clients) is kept.
+DEMO_FOR: Mapping[str, str] = {
+    "ServiceDown": "0s",
+    "PostgresDown": "1s",
+    "RedisMemoryHigh": "1s",
+    "LiveColourUnhealthy": "2s",
+    "BackendNotReady": "20s",
+}
+
+
+def render(stack: str, folder: Path) -> None:
+    """Write the configuration of `stack` (the prefix of all its names) into `folder`."""
+    rules = folder / "rules"
+    rules.mkdir(parents=True, exist_ok=True)
+    for name, source in SHIPPED.items():
+        _write(folder / name, PREFIX.sub(stack, (REPO / source).read_text()), FASTER.get(name))
+    for source_path in sorted((REPO / "alert_rules" / "rules").glob("*.yml")):
+        text = PREFIX.sub(stack, source_path.read_text())
+        _write(rules / source_path.name, text, _faster_rules)
+
+
+def _write(path: Path, text: str, change: Callable[[Any], None] | None) -> None:
+    if change is not None:
+        document = yaml.safe_load(text)
+        change(document)
+        text = yaml.safe_dump(document, sort_keys=False, width=1000)
+    path.write_text(text)
+
+
+def _faster_rules(document: Any) -> None:  # noqa: ANN401 - a YAML document
+    for group in document["groups"]:
+        group.pop("interval", None)
+        for rule in group["rules"]:
+            if rule.get("alert") in DEMO_FOR:
+                rule["for"] = DEMO_FOR[rule["alert"]]
+                rule.pop("keep_firing_for", None)
+
+
+def _faster_prometheus(document: Any) -> None:  # noqa: ANN401 - a YAML document
+    document["global"] |= {
+        "scrape_interval": "1s",
+        "scrape_timeout": "1s",
+        "evaluation_interval": "1s",
+    }
+    for job in document["scrape_configs"]:
+        job.pop("scrape_interval", None)
+        job.pop("scrape_timeout", None)
+
+
+def _faster_alertmanager(document: Any) -> None:  # noqa: ANN401 - a YAML document
+    def visit(route: dict[str, Any]) -> None:
+        route["group_wait"] = "0s"
+        route["group_interval"] = "1s"
+        for child in route.get("routes", []):
+            visit(child)
+
+    visit(document["route"])
+
+
+def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
+    document["mode"] = "auto"
+    document["reconcile_interval"] = "2s"
+    document["dependency_settle"] = "10s"
+    for runbook in document["runbooks"]:
+        runbook["firing_for"] = "0s"
+        runbook["verify"]["interval"] = "500ms"
+
+
+FASTER: Mapping[str, Callable[[Any], None]] = {
+    "remediator.yml": _faster_remediator,
+    "prometheus.yml": _faster_prometheus,
+    "alertmanager.yml": _faster_alertmanager,
+}

@@ -1,0 +1,45 @@
+"""What every tier shares: the tier's marker comes from its folder, tools from the PATH."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+SERVER_TIERS = ("integration", "e2e")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden-update", action="store_true", help="rewrite the golden files")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        tier = item.path.relative_to(TESTS).parts[0]
+        if tier in SERVER_TIERS:
+            item.add_marker(tier)
+    # The e2e stack loads both cores: it comes last, when nothing else measures or waits.
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] == "e2e")
+
+
+@pytest.fixture
+def golden_update(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--golden-update"))
+
+
+@pytest.fixture(scope="session")
+def tool() -> Iterator[object]:
+    """Find a program such as promtool, or say how to get it. Missing in CI is a failure."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            message = f"{name} is not on the PATH: run `make tools`, then use make to run tests"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return find  # type: ignore[return-value]
