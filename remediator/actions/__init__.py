@@ -3,31 +3,28 @@
 Rule: an action is reachable only through this table and only on a key of the topology.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from typing import NoReturn
 
 import pydantic
 
-from remediator.ports import Action
+from remediator.actions.clients import ActionType, Clients
+from remediator.actions.docker import RestartDatabaseParams, RestartServiceParams
+from remediator.actions.nginx import SwitchColourParams
+from remediator.actions.redis import FlushDbParams, FlushKeysParams
+from remediator.ports import Permanent
+
+__all__ = ["ACTIONS", "ActionType", "Clients"]
 
 
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """Where the actions' systems answer, and the time that `main.py` made."""
-
-    docker_url: str
-    exporter_url: str
-    clock: Callable[[], datetime]
-    wait: Callable[[float], None]
+def _unbuilt(_params: pydantic.BaseModel, _clients: Clients) -> NoReturn:
+    raise Permanent("this action is not built yet")
 
 
-@dataclass(frozen=True, slots=True)
-class ActionType:
-    """An action by its parameters model and the way to make one."""
-
-    params: type[pydantic.BaseModel]
-    make: Callable[[pydantic.BaseModel, Clients], Action]
-
-
-ACTIONS: Mapping[str, ActionType] = {}
+ACTIONS: Mapping[str, ActionType] = {
+    "restart_service": ActionType(RestartServiceParams, _unbuilt),
+    "restart_database": ActionType(RestartDatabaseParams, _unbuilt),
+    "flush_keys": ActionType(FlushKeysParams, _unbuilt),
+    "flush_db": ActionType(FlushDbParams, _unbuilt),
+    "switch_colour": ActionType(SwitchColourParams, _unbuilt),
+}
