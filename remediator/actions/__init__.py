@@ -4,27 +4,23 @@ Rule: an action is reachable only through this table and only on a key of the to
 """
 
 from collections.abc import Mapping
-from typing import NoReturn
 
-import pydantic
-
-from remediator.actions.clients import ActionType, Clients
-from remediator.actions.docker import RestartDatabaseParams, RestartServiceParams
-from remediator.actions.nginx import SwitchColourParams
-from remediator.actions.redis import FlushDbParams, FlushKeysParams
-from remediator.ports import Permanent
+from remediator.actions.clients import ActionType, Clients, action_type
+from remediator.actions.docker import (
+    RestartDatabase,
+    RestartDatabaseParams,
+    RestartService,
+    RestartServiceParams,
+)
+from remediator.actions.nginx import SwitchColour, SwitchColourParams
+from remediator.actions.redis import FlushDb, FlushDbParams, FlushKeys, FlushKeysParams
 
 __all__ = ["ACTIONS", "ActionType", "Clients"]
 
-
-def _unbuilt(_params: pydantic.BaseModel, _clients: Clients) -> NoReturn:
-    raise Permanent("this action is not built yet")
-
-
 ACTIONS: Mapping[str, ActionType] = {
-    "restart_service": ActionType(RestartServiceParams, _unbuilt),
-    "restart_database": ActionType(RestartDatabaseParams, _unbuilt),
-    "flush_keys": ActionType(FlushKeysParams, _unbuilt),
-    "flush_db": ActionType(FlushDbParams, _unbuilt),
-    "switch_colour": ActionType(SwitchColourParams, _unbuilt),
+    "restart_service": action_type(RestartServiceParams, RestartService),
+    "restart_database": action_type(RestartDatabaseParams, RestartDatabase),
+    "flush_keys": action_type(FlushKeysParams, FlushKeys),
+    "flush_db": action_type(FlushDbParams, FlushDb),
+    "switch_colour": action_type(SwitchColourParams, SwitchColour),
 }

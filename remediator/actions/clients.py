@@ -5,8 +5,8 @@ Rule: no client library here, so that each system's file imports only its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Self, TypeVar
 
 import pydantic
 
@@ -30,6 +30,28 @@ class Clients:
     exporter_url: str
     clock: Callable[[], datetime]
     wait: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment a call must be over, so that every part of it can ask what is left."""
+
+    clock: Callable[[], datetime]
+    at: datetime
+
+    @classmethod
+    def after(cls, clock: Callable[[], datetime], seconds: float) -> Self:
+        return cls(clock, clock() + timedelta(seconds=seconds))
+
+    def left_seconds(self) -> float:
+        return (self.at - self.clock()).total_seconds()
+
+    def at_most(self, seconds: float) -> float:
+        """`seconds`, or what is left; never under 0.1, so that a client's timeout stays valid."""
+        return max(0.1, min(seconds, self.left_seconds()))
+
+    def is_over(self) -> bool:
+        return self.left_seconds() <= 0
 
 
 @dataclass(frozen=True, slots=True)

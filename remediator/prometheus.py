@@ -1,0 +1,131 @@
+"""Prometheus as the remediator asks it: which alerts fire, how fresh is that, and values.
+
+Rule: every way of not getting a good answer is Transient. The age of the data is the
+server's own, so that no difference of clocks between the machines counts.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import httpx
+import pydantic
+
+from remediator.ports import AlertState, FiringAlert, Transient
+
+_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant query."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+class _Alert(pydantic.BaseModel):
+    labels: dict[str, str]
+    state: str
+    activeAt: pydantic.AwareDatetime  # noqa: N815 - Prometheus' name
+
+
+class _Alerts(pydantic.BaseModel):
+    alerts: list[_Alert]
+
+
+class _Series(pydantic.BaseModel):
+    metric: dict[str, str]
+    value: tuple[float, float]  # time and value; the value comes as text, also NaN and +Inf
+
+
+class _Vector(pydantic.BaseModel):
+    resultType: Literal["vector"]  # noqa: N815
+    result: list[_Series]
+
+
+class _Scalar(pydantic.BaseModel):
+    resultType: Literal["scalar"]  # noqa: N815
+    result: tuple[float, float]
+
+
+class _Result(pydantic.RootModel[_Vector | _Scalar]):
+    root: Annotated[_Vector | _Scalar, pydantic.Field(discriminator="resultType")]
+
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class Prometheus:
+    """One kept connection to Prometheus. `freshness_job` is the job whose `up` dates the data."""
+
+    def __init__(
+        self, url: str, *, freshness_job: str, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> None:
+        self._url = url
+        self._freshness_job = freshness_job
+        self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
+
+    def now(self) -> AlertState:
+        """All firing alerts. `data_age_seconds` None: no target of the job is up.
+
+        A sample of a target that is down is fresh too, but its alerts' data is not: what the
+        exporter no longer says looks like an alert that has cleared.
+        """
+        # First the age: should the data arrive between the two, the age is the worse one.
+        job = f"up{{job={quoted(self._freshness_job)}}}"
+        age = self.query(f"time() - max(timestamp({job}) and {job} == 1)")
+        alerts = self._ask("/api/v1/alerts", {}, _Alerts).alerts
+        return AlertState(
+            firing=tuple(
+                FiringAlert(labels=alert.labels, active_at=_utc(alert.activeAt))
+                for alert in alerts
+                if alert.state == "firing"
+            ),
+            data_age_seconds=age[0].value if age and math.isfinite(age[0].value) else None,
+        )
+
+    def query(self, expr: str) -> tuple[Sample, ...]:
+        """The instant query's series now; a scalar is one series without labels."""
+        parameters = {"query": expr, "timeout": f"{math.ceil(_TIMEOUT_SECONDS)}s"}
+        result = self._ask("/api/v1/query", parameters, _Result).root
+        if isinstance(result, _Scalar):
+            return (Sample({}, result.result[1]),)
+        return tuple(Sample(series.metric, series.value[1]) for series in result.result)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _ask(self, path: str, parameters: Mapping[str, str], model: type[Model]) -> Model:
+        try:
+            response = self._client.get(path, params=parameters)
+            return model.model_validate(_data(response))
+        except httpx.HTTPError as error:
+            raise Transient(
+                f"cannot ask Prometheus at {self._url}{path}: {error!r}; see that it runs"
+            ) from error
+        except ValueError as error:  # pydantic's ValidationError is one
+            raise Transient(
+                f"Prometheus at {self._url}{path} gave no good answer: {str(error)[:300]}"
+            ) from error
+
+
+def quoted(value: str) -> str:
+    """A PromQL string literal: whatever `value` holds, it stays one string."""
+    # JSON's escapes are a part of Go's, which PromQL's are.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _data(response: httpx.Response) -> Any:  # noqa: ANN401 - checked by the caller's model
+    body = response.json()  # also of a 4xx: there the reason is
+    if not isinstance(body, dict) or body.get("status") != "success":
+        words = body.get("error") if isinstance(body, dict) else body
+        raise ValueError(f"{response.status_code} {words}")
+    return body["data"]
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
