@@ -1,0 +1,31 @@
+# Both programs in one image; the command chooses.
+#
+# No `syntax` line and no heredocs: it builds with an engine that cannot reach a registry, on
+# the official python image and on one made from Debian's packages.
+ARG PYTHON_IMAGE=python:3.12-slim
+
+FROM ${PYTHON_IMAGE} AS wheel
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+COPY remediator remediator
+RUN python3 -m pip wheel --no-cache-dir --disable-pip-version-check --no-deps -w /wheel .
+
+FROM ${PYTHON_IMAGE}
+# The dependencies first: they change less often than the code.
+COPY requirements.lock /tmp/requirements.lock
+RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
+      --require-hashes -r /tmp/requirements.lock
+# The remediator's user. The exporter runs as root without its powers, hence the group: both
+# may write the folder of a fresh volume.
+RUN echo "stackmedic:x:10001:10001:stackmedic:/var/lib/stackmedic:/usr/sbin/nologin" >> /etc/passwd \
+ && echo "stackmedic:x:10001:" >> /etc/group \
+ && install -d -o 10001 -g 0 -m 0775 /var/lib/stackmedic
+COPY --from=wheel /wheel /tmp/wheel
+RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
+      --no-deps /tmp/wheel/*.whl
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /var/lib/stackmedic
+USER stackmedic
+EXPOSE 9180 9181
+CMD ["stackmedic-exporter", "--help"]
