@@ -83,6 +83,7 @@ def _addresses(world: World) -> None:
         ("Prometheus", ports.prometheus, "/alerts"),
         ("Alertmanager", ports.alertmanager, "/"),
         ("remediator", ports.remediator, "/metrics"),
+        ("pager", ports.pager, "/"),
     ):
         console.print(f"  {name:13} {world.url(port, path)}")
     console.print(

@@ -13,6 +13,8 @@ from pathlib import Path
 from demo.render import REPO, render
 from demo.world import World
 
+REMEDIATOR_USER = 10001  # of the image; it writes the live colour
+
 
 def up(world: World, compose: Sequence[str], images: Mapping[str, str], data_root: Path) -> None:
     """Render the configuration, make the secrets, start everything and wait until healthy."""
@@ -20,6 +22,7 @@ def up(world: World, compose: Sequence[str], images: Mapping[str, str], data_roo
         shutil.rmtree(world.config)
     render(world.stack, world.config)
     _make_secrets(world)
+    os.chown(world.live, REMEDIATOR_USER, -1)
     profiles = ["--profile", "grafana"] if "GRAFANA_IMAGE" in images else []
     _compose(
         world,
@@ -44,7 +47,7 @@ def _make_secrets(world: World) -> None:
         path = world.secrets / name
         if not path.exists():
             path.write_text(value + "\n")
-            path.chmod(0o644)  # read by containers under other users; the folder above is root's
+            path.chmod(0o444)  # read by containers under other users; the folder above is root's
 
 
 def _compose(
@@ -69,12 +72,15 @@ def _compose(
         "ALERTMANAGER_PORT": str(ports.alertmanager),
         "REMEDIATOR_PORT": str(ports.remediator),
         "GRAFANA_PORT": str(ports.grafana),
+        "PAGER_PORT": str(ports.pager),
+        "PAGER_SCRIPT": str(REPO / "demo" / "pager" / "pager.py"),
+        "HEALTH_INTERVAL": "2s",
         **variables,
     }
     project = ["--project-name", f"{world.stack}-monitoring"]
-    file = ["--file", str(REPO / "docker-compose.monitoring.yml")]
+    files = [REPO / "docker-compose.monitoring.yml", REPO / "demo" / "pager" / "compose.yml"]
     done = subprocess.run(
-        [*compose, *project, *file, *command],
+        [*compose, *project, *(f"--file={file}" for file in files), *command],
         env=environment,
         check=False,
         capture_output=True,

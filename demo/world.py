@@ -21,6 +21,7 @@ class Ports:
     alertmanager: int
     remediator: int
     grafana: int
+    pager: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +74,6 @@ DEMO = World(
         alertmanager=9093,
         remediator=9181,
         grafana=3001,
+        pager=8081,
     ),
 )

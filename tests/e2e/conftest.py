@@ -24,7 +24,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
-    world = World("stackmedic-e2e", Ports(*free_ports(6)))
+    world = World("stackmedic-e2e", Ports(*free_ports(7)))
     engine = ensure_engine(STATE)
     compose = ensure_compose(STATE)
     images = ensure_images(engine, print)
