@@ -1,0 +1,114 @@
+"""The one table of what can be collected.
+
+Rule: one line per source. Importing this has no effect and pulls in no source's library: a
+source is imported when it has a target, so an exporter without Postgres has no psycopg.
+"""
+# ruff: noqa: PLC0415  importing late is the rule above; a row's target and reading
+# are its own types, which a table of different rows cannot name
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from exporter.collectors.port import Clocks, Collector, ContainerSet
+from exporter.families import (
+    cgroups,
+    colours,
+    containers,
+    probes,
+    process,
+)
+from exporter.families.metric import Family
+from exporter.targets import ColourSwitch, Engine, ProbeTarget, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What collectors are given besides their target."""
+
+    clocks: Clocks
+    containers: ContainerSet | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One row. targets: what it looks at in this configuration; none = not configured."""
+
+    name: str
+    targets: Callable[[Targets], Sequence[Any]]
+    open: Callable[[Any, Wiring], Collector[Any]]
+    families: Callable[[Any, Any], list[Family]]
+
+
+def _docker(_: Engine, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.docker import DockerCollector, EventedContainers
+
+    return DockerCollector(cast("EventedContainers", wiring.containers))
+
+
+def _cgroups(engine: Engine, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.cgroups import CgroupCollector
+
+    return CgroupCollector(engine, cast("ContainerSet", wiring.containers))
+
+
+def _probe(target: ProbeTarget, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.probes import ProbeCollector
+
+    return ProbeCollector(target, wiring.clocks.monotonic)
+
+
+def _colours(switch: ColourSwitch, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.colours import ColourCollector
+
+    return ColourCollector(switch, wiring.clocks.monotonic)
+
+
+def _process(_: None, __: Wiring) -> Collector[Any]:
+    from exporter.collectors.process import ProcessCollector
+
+    return ProcessCollector()
+
+
+COLLECTORS = (
+    Source("docker", lambda t: [t.engine] if t.engine else [], _docker, containers.families),
+    Source(
+        "cgroups",
+        lambda t: [t.engine] if t.engine and t.engine.cgroup_root else [],
+        _cgroups,
+        cgroups.families,
+    ),
+    Source("probes", lambda t: t.probes, _probe, probes.families),
+    Source("colours", lambda t: t.colours, _colours, colours.families),
+    Source("process", lambda _: [None], _process, process.families),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One source with one target, ready to be run. name is the collector label."""
+
+    name: str
+    target: Any
+    collector: Collector[Any]
+    families: Callable[[Any, Any], list[Family]]
+
+
+def open_all(targets: Targets, clocks: Clocks) -> list[Opened]:
+    """Open every configured source. Nothing is contacted yet, so nothing can be away."""
+    wiring = Wiring(clocks, _container_set(targets.engine, clocks))
+    return [
+        Opened(source.name, target, source.open(target, wiring), source.families)
+        for source in COLLECTORS
+        for target in source.targets(targets)
+    ]
+
+
+def _container_set(engine: Engine | None, clocks: Clocks) -> ContainerSet | None:
+    if engine is None:
+        return None
+    from exporter.collectors.docker import EventedContainers
+
+    containers = EventedContainers(engine, clocks)
+    containers.start()
+    return containers

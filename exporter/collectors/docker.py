@@ -1,0 +1,282 @@
+"""The container set, kept by the engine's event stream.
+
+Rule: a scrape makes no engine call while the stream is live. A thread inspects what an event
+names; the whole set is read again every minute and whenever the stream was lost, so a missed
+event heals. An inspection that began earlier never overwrites a later one.
+"""
+
+import itertools
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from docker import APIClient
+from docker.errors import DockerException, NotFound
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import RequestException, Timeout
+from urllib3.exceptions import HTTPError
+
+from exporter.collectors.inspection import container_of
+from exporter.collectors.port import Clocks
+from exporter.readings import Cause, Container, Containers, Unreachable
+from exporter.targets import Engine
+
+log = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 60.0
+RECONNECT_SECONDS = 1.0
+EVENTS = [
+    "create",
+    "start",
+    "die",
+    "oom",
+    "health_status",
+    "destroy",
+    "rename",
+    "pause",
+    "unpause",
+    "restart",
+    "update",
+    "stop",
+]
+EXIT_CODES = frozenset(["0", "1", "125", "126", "127", "137", "139", "143"])
+ENGINE_ERRORS = (DockerException, RequestException, HTTPError, OSError, ValueError)
+
+Connect = Callable[[str, float], Any]
+
+
+def connect(url: str, timeout: float) -> APIClient:
+    return APIClient(base_url=url, timeout=timeout)  # type: ignore[arg-type]  # seconds may be a float
+
+
+class EventedContainers:
+    """The ContainerSet over one engine. start() begins to follow its events."""
+
+    def __init__(self, engine: Engine, clocks: Clocks, connect: Connect = connect) -> None:
+        self._engine = engine
+        self._clocks = clocks
+        self._connect = connect
+        self._sequence = itertools.count(1)
+        self._lock = threading.Lock()  # guards what follows
+        self._containers: dict[str, tuple[int, Container | None]] = {}  # None: destroyed
+        self._exits: Counter[tuple[str, str]] = Counter()
+        self._ooms: Counter[str] = Counter()
+        self._synced_at: float | None = None
+        self._live = False
+        self._last_event_ns = 0
+        self._syncing = threading.Lock()
+        self._client: APIClient | None = None  # belongs to whoever holds _syncing
+        self._stopping = threading.Event()
+        self._stream: Any = None
+        self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._end_stream()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
+        with self._syncing:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    # The set, for collectors.
+
+    def current(self, deadline: float) -> Containers | Unreachable:
+        called_at = self._clocks.monotonic()
+        if self._fresh(called_at):
+            return self._reading()
+        if not self._syncing.acquire(timeout=max(0.0, deadline - called_at)):
+            return Unreachable(Cause.TIMEOUT, f"{self._engine.url}: waiting for the container list")
+        try:
+            # Whoever waited behind a resync that began after the call shares its result.
+            if self._synced_at is not None and self._synced_at >= called_at:
+                return self._reading()
+            self._resync(self._own_client(deadline))
+        except ENGINE_ERRORS as error:
+            self._drop_client()
+            return unreachable(self._engine.url, error)
+        finally:
+            self._syncing.release()
+        return self._reading()
+
+    def known(self, deadline: float) -> Containers | Unreachable:
+        reading = self.current(deadline)
+        if isinstance(reading, Unreachable) and self._synced_at is not None:
+            return self._reading()
+        return reading
+
+    def _fresh(self, now: float) -> bool:
+        with self._lock:
+            synced_at = self._synced_at
+            return self._live and synced_at is not None and now - synced_at < RESYNC_SECONDS
+
+    def _reading(self) -> Containers:
+        with self._lock:
+            containers = [c for _, c in self._containers.values() if c is not None]
+            exits, ooms = dict(self._exits), dict(self._ooms)
+        return Containers(
+            seen_at=self._clocks.wall(),
+            containers=tuple(sorted(containers, key=lambda c: c.name)),
+            exits=exits,
+            oom_events=ooms,
+        )
+
+    def _own_client(self, deadline: float) -> APIClient:
+        timeout = max(0.1, deadline - self._clocks.monotonic())
+        if self._client is None:
+            self._client = self._connect(self._engine.url, timeout)
+        self._client.timeout = timeout
+        return self._client
+
+    def _drop_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    # Reading the engine.
+
+    def _resync(self, client: APIClient) -> None:
+        began_at = self._clocks.monotonic()
+        sequence = next(self._sequence)
+        listed = client.containers(all=True)
+        alive = {
+            item["Id"]
+            for item in listed
+            if self._engine.watches(
+                (item.get("Labels") or {}).get("com.docker.compose.project", "")
+            )
+        }
+        for container_id in alive:
+            self._inspect(client, container_id)
+        with self._lock:
+            for container_id, (seen, _) in list(self._containers.items()):
+                # Tombstones older than this list have done their work too.
+                if container_id not in alive and seen < sequence:
+                    del self._containers[container_id]
+            self._synced_at = began_at
+
+    def _inspect(self, client: APIClient, container_id: str) -> None:
+        sequence = next(self._sequence)
+        try:
+            container = container_of(client.inspect_container(container_id))
+        except NotFound:
+            container = None  # removed since
+        with self._lock:
+            seen, _ = self._containers.get(container_id, (0, None))
+            if seen < sequence:
+                self._containers[container_id] = (sequence, container)
+
+    # Following the events.
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._follow_once()
+            except ENGINE_ERRORS as error:
+                self._lost(str(unreachable(self._engine.url, error)))
+            except Exception as error:  # noqa: BLE001  the thread's edge: a bug here must not end the watch
+                self._lost(f"{type(error).__name__}: {error}")
+            self._stopping.wait(RECONNECT_SECONDS)
+
+    def _follow_once(self) -> None:
+        client = self._connect(self._engine.url, 5.0)
+        try:
+            self._stream = client.events(
+                since=self._since(), filters={"type": "container", "event": EVENTS}, decode=True
+            )
+            # The stream is open, so nothing that happens from here on is missed.
+            with self._syncing:
+                self._resync(client)
+            with self._lock:
+                self._live = True
+            log.info("%s: following events", self._engine.url)
+            for event in self._events():
+                self._on_event(client, event)
+            self._lost("the stream ended")
+        finally:
+            self._end_stream()
+            client.close()
+
+    def _events(self) -> Iterator[Mapping[str, Any]]:
+        for event in self._stream:
+            if self._stopping.is_set():
+                return
+            if isinstance(event, Mapping):
+                yield event
+
+    def _on_event(self, client: APIClient, event: Mapping[str, Any]) -> None:
+        actor = event.get("Actor") or {}
+        container_id = str(actor.get("ID") or "")
+        attributes = actor.get("Attributes") or {}
+        happened_ns = int(event.get("timeNano") or 0)
+        if not container_id or happened_ns <= self._last_event_ns:
+            return  # told again after a reconnect
+        self._last_event_ns = happened_ns
+        if not self._engine.watches(attributes.get("com.docker.compose.project", "")):
+            return
+        action = str(event.get("Action") or "").partition(":")[0]
+        name = str(attributes.get("name") or "")
+        with self._lock:
+            if action == "die":
+                self._exits[name, exit_code_word(attributes.get("exitCode"))] += 1
+            elif action == "oom":
+                self._ooms[name] += 1
+        self._inspect(client, container_id)
+
+    def _since(self) -> str | None:
+        # The first connection asks for nothing past: counters begin with the process.
+        if not self._last_event_ns:
+            return None
+        seconds, nanoseconds = divmod(self._last_event_ns, 10**9)
+        return f"{seconds}.{nanoseconds:09d}"
+
+    def _lost(self, why: str) -> None:
+        with self._lock:
+            was_live, self._live = self._live, False
+        if was_live and not self._stopping.is_set():
+            log.warning("%s: event stream lost: %s", self._engine.url, why)
+
+    def _end_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with suppress(*ENGINE_ERRORS, AttributeError):
+                stream.close()
+
+
+class DockerCollector:
+    """The set itself, as a reading."""
+
+    def __init__(self, containers: EventedContainers) -> None:
+        self._containers = containers
+
+    def collect(self, deadline: float) -> Containers | Unreachable:
+        return self._containers.current(deadline)
+
+    def cancel(self) -> None:
+        """Nothing to do: every call to the engine has the deadline as its timeout."""
+
+    def close(self) -> None:
+        self._containers.close()
+
+
+def exit_code_word(code: object) -> str:
+    """The few exit codes with a known meaning; the rest fold so that the label stays bounded."""
+    word = str(code)
+    return word if word in EXIT_CODES else "other"
+
+
+def unreachable(url: str, error: Exception) -> Unreachable:
+    if isinstance(error, Timeout):
+        return Unreachable(Cause.TIMEOUT, f"{url}: no answer in time")
+    if isinstance(error, NoConnection) or isinstance(error.__context__, NoConnection):
+        return Unreachable(Cause.CONNECT, f"{url}: no connection to the engine")
+    if isinstance(error, DockerException):
+        return Unreachable(Cause.REFUSED, f"{url}: {error}")
+    return Unreachable(Cause.PROTOCOL, f"{url}: {type(error).__name__}: {error}")

@@ -1,0 +1,278 @@
+"""exporter.yml -> Config.
+
+Rule: checked whole and frozen. Unknown and doubled keys are refused, and every mistake is
+reported at once as `file: path.to.key: sentence`, so nobody mends a file one error at a time.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from exporter.targets import (
+    ColourSwitch,
+    Database,
+    Engine,
+    LogFolder,
+    ProbeTarget,
+    RedisServer,
+    Service,
+    Targets,
+)
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+
+class Invalid(Exception):
+    """The file cannot be used. errors: one `file: path: sentence` each, in file order."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+def _duration(value: object) -> float:
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or float(match[1]) == 0:
+        raise ValueError("must be a duration such as 500ms, 2s or 5m")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _sequence(value: object) -> object:
+    # YAML has lists only; a frozen model wants a tuple.
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("must be a name of a-z, 0-9, '_', '.' or '-', at most 63 long")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL such as http://host:port/path")
+    return value
+
+
+def _engine_url(value: str) -> str:
+    if not re.fullmatch(r"unix:///.+|tcp://[^/:]+:\d+", value):
+        raise ValueError("must be unix:///path or tcp://host:port")
+    return value
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  the last TCP port
+        raise ValueError("must be host:port such as 0.0.0.0:9180")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Seconds = Annotated[float, BeforeValidator(_duration)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_sequence)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ServiceSection(_Section):
+    project: Name
+    compose_service: Name
+
+
+class DockerSection(_Section):
+    url: Annotated[str, AfterValidator(_engine_url)]
+    projects: Names = ()
+    cgroup_root: Text | None = None
+    proc_root: Text | None = None
+
+
+class PostgresSection(_Section):
+    host: Text
+    port: Port = 5432
+    database: Text
+    user: Text
+    password_file: Text | None = None
+    top_statements: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
+class RedisSection(_Section):
+    host: Text
+    port: Port = 6379
+    username: Text | None = None
+    password_file: Text | None = None
+
+
+class LogsSection(_Section):
+    root: Text
+    state_file: Text
+
+
+class ProbeSection(_Section):
+    url: HttpUrl
+    service: Name
+    colour: Name | None = None
+    timeout: Seconds = 2.0
+    health_json: bool = False
+
+
+class ColourSection(_Section):
+    url: HttpUrl
+    one_of: Annotated[Names, Field(min_length=1)]
+    timeout: Seconds = 2.0
+
+
+class ScrapeSection(_Section):
+    timeout: Seconds = 5.0
+
+
+class Config(_Section):
+    listen: Annotated[str, AfterValidator(_listen)] = "0.0.0.0:9180"
+    services: dict[Name, ServiceSection] = {}
+    docker: DockerSection | None = None
+    postgres: dict[Name, PostgresSection] = {}
+    redis: dict[Name, RedisSection] = {}
+    logs: LogsSection | None = None
+    probes: dict[Name, ProbeSection] = {}
+    colours: dict[Name, ColourSection] = {}
+    scrape: ScrapeSection = ScrapeSection()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def targets(self) -> Targets:
+        engine = self._engine()
+        return Targets(
+            engine=engine,
+            databases=tuple(
+                Database(service=key, **dict(section)) for key, section in self.postgres.items()
+            ),
+            redis_servers=tuple(
+                RedisServer(service=key, **dict(section)) for key, section in self.redis.items()
+            ),
+            logs=LogFolder(engine=engine, **dict(self.logs)) if self.logs and engine else None,
+            probes=tuple(
+                ProbeTarget(name=key, **{**dict(section), "colour": section.colour or ""})
+                for key, section in self.probes.items()
+            ),
+            colours=tuple(
+                ColourSwitch(service=key, **dict(section)) for key, section in self.colours.items()
+            ),
+        )
+
+    def _engine(self) -> Engine | None:
+        if self.docker is None:
+            return None
+        services = tuple(Service(key, **dict(s)) for key, s in self.services.items())
+        return Engine(services=services, **dict(self.docker))
+
+
+def load(path: Path) -> Config:
+    """Read and check one file.
+
+    Errors: Invalid with every mistake found, also for a file that cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid([f"{path.name}: cannot be read: {error}"]) from error
+    return parse(text, path.name)
+
+
+def parse(text: str, file: str) -> Config:
+    """Check the text of a configuration. Pure; errors as in load."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Invalid([f"{file}: {_yaml_sentence(error)}"]) from error
+    errors = [
+        f"{file}: {path}: is written twice, again in line {line}" for path, line in _doubled(node)
+    ]
+    if not isinstance(data, dict):
+        raise Invalid([f"{file}: must be a mapping of sections"])
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        errors += [f"{file}: {sentence}" for sentence in _sentences(error)]
+        raise Invalid(errors) from error
+    errors += [f"{file}: {sentence}" for sentence in _across(config)]
+    if errors:
+        raise Invalid(errors)
+    return config
+
+
+def _across(config: Config) -> Iterator[str]:
+    """Mistakes that only show when sections are read together."""
+    if config.docker is None:
+        if config.services:
+            yield "services: need the docker section, which says where to look for them"
+        if config.logs is not None:
+            yield "logs: need the docker section, which names the containers"
+        return
+    for key, service in config.services.items():
+        if config.docker.projects and service.project not in config.docker.projects:
+            yield f"services.{key}.project: {service.project!r} is not one of docker.projects"
+
+
+def _doubled(node: yaml.Node | None, path: str = "") -> Iterator[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            here = f"{path}.{key.value}" if path else str(key.value)
+            if str(key.value) in seen:
+                yield here, key.start_mark.line + 1
+            seen.add(str(key.value))
+            yield from _doubled(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _doubled(value, f"{path}.{index}")
+
+
+def _yaml_sentence(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"line {mark.line + 1}: is not YAML: {problem}" if mark else f"is not YAML: {problem}"
+
+
+_SENTENCES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known key",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+}
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"] if part != "[key]")
+        context = cast("Mapping[str, Any]", item.get("ctx") or {})
+        if item["type"] == "value_error":
+            sentence = str(context["error"])
+        elif item["type"] in {"greater_than_equal", "less_than_equal"}:
+            sentence = "must be at " + (
+                f"least {context['ge']}" if "ge" in context else f"most {context['le']}"
+            )
+        else:
+            sentence = _SENTENCES.get(item["type"], item["msg"])
+        yield f"{path}: {sentence}"

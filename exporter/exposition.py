@@ -1,0 +1,124 @@
+"""Families -> bytes of the Prometheus text format 0.0.4.
+
+Rule: pure apart from a bounded memory of label text, and it never fails: bad text is
+replaced, a series written before is dropped, both are counted. Speed is the point: label
+text is escaped once per distinct label set, not once per scrape.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from exporter.families.metric import Family, Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LONGEST_LABEL = 1024
+_KEPT_LABEL_SETS = 100_000
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    body: bytes
+    samples: int
+    dropped: int  # duplicate series and families that contradict an earlier one
+
+
+@dataclass(slots=True)
+class Encoder:
+    """Keeps the label text of earlier scrapes. One per process; not for concurrent use."""
+
+    _texts: dict[tuple[str, ...], dict[tuple[str, ...], str]] = field(default_factory=dict)
+    _kept: int = 0
+
+    def encode(self, families: Iterable[Family]) -> Exposition:
+        lines: list[str] = []
+        samples = dropped = 0
+        for metric, group in _grouped(families).items():
+            lines.append(_head(metric))
+            seen: set[str] = set()
+            for family in group:
+                if family.metric.labels != metric.labels or not _valid(family.metric):
+                    dropped += len(family.samples)
+                    continue
+                written = self._write(family, seen, lines)
+                samples += written
+                dropped += len(family.samples) - written
+            if not seen:
+                lines.pop()
+        return Exposition("".join(lines).encode("utf-8"), samples, dropped)
+
+    def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:
+        name, names = family.metric.name, family.metric.labels
+        texts = self._texts.setdefault(names, {})
+        written = 0
+        for values, number in family.samples:
+            text = texts.get(values)
+            if text is None:
+                text = self._remember(texts, names, values)
+            if text in seen:
+                continue
+            seen.add(text)
+            written += 1
+            figure = repr(number + 0)  # + 0: a bool is written as a number
+            lines.append(f"{name}{text} {_SPECIAL.get(figure, figure)}\n")
+        return written
+
+    def _remember(
+        self, texts: dict[tuple[str, ...], str], names: tuple[str, ...], values: tuple[str, ...]
+    ) -> str:
+        if self._kept >= _KEPT_LABEL_SETS:
+            # Rare, so forgetting everything is simpler than choosing whom to forget.
+            for kept in self._texts.values():
+                kept.clear()
+            self._kept = 0
+        self._kept += 1
+        text = texts[values] = _label_text(names, values)
+        return text
+
+
+def _grouped(families: Iterable[Family]) -> dict[Metric, list[Family]]:
+    """Families of one name side by side, as the format demands, under the first declaration."""
+    first: dict[str, Metric] = {}
+    groups: dict[Metric, list[Family]] = {}
+    for family in families:
+        metric = first.setdefault(family.metric.name, family.metric)
+        groups.setdefault(metric, []).append(family)
+    return groups
+
+
+@lru_cache(maxsize=4096)
+def _head(metric: Metric) -> str:
+    text = clean(metric.help).replace("\\", "\\\\").replace("\n", "\\n")
+    return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {metric.kind}\n"
+
+
+@lru_cache(maxsize=4096)
+def _valid(metric: Metric) -> bool:
+    return bool(_METRIC_NAME.fullmatch(metric.name)) and all(
+        _LABEL_NAME.fullmatch(label) for label in metric.labels
+    )
+
+
+def _label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    # An empty value is the same as no label to Prometheus, and no label is shorter.
+    pairs = [
+        f'{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True) if value
+    ]
+    return "{" + ",".join(pairs) + "}" if pairs else ""
+
+
+def _escape(value: str) -> str:
+    return (
+        clean(value)[:LONGEST_LABEL].replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    )
+
+
+def clean(text: str) -> str:
+    """Text that UTF-8 can hold: what was an undecodable byte becomes U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

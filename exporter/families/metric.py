@@ -1,0 +1,45 @@
+"""What every families module is made of: Metric, declared once, and Family, with samples.
+
+Rule: pure. Samples are (label values in the metric's order, number).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+Sample = tuple[tuple[str, ...], float]
+
+
+class Kind(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def family(self, samples: Iterable[Sample]) -> "Family":
+        return Family(self, list(samples))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    metric: Metric
+    samples: Sequence[Sample]
+
+
+def gauge(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(name, Kind.GAUGE, help_text, labels)
+
+
+def counter(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(name, Kind.COUNTER, help_text, labels)
+
+
+def one_of(labels: tuple[str, ...], words: Iterable[str], chosen: str) -> list[Sample]:
+    """One sample per word of a closed list: 1 for the chosen one, 0 for the rest."""
+    return [((*labels, word), 1 if word == chosen else 0) for word in words]

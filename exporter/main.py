@@ -1,0 +1,118 @@
+"""The exporter's command: flags, configuration, wiring, serving, stopping.
+
+Rule: the only place that makes a clock, and the only one that ends the process. One line per
+event on stderr.
+"""
+
+import argparse
+import logging
+import resource
+import signal
+import sys
+import threading
+import time
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from exporter.collectors import open_all
+from exporter.collectors.port import Clocks
+from exporter.collectors.probes import ProbeCollector
+from exporter.config import Config, Invalid, load
+from exporter.scrape import Scraper
+from exporter.web import Exporter, Server
+
+log = logging.getLogger("exporter")
+
+EXIT_BAD_CONFIG = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    flags = _flags().parse_args(argv)
+    _log_to_stderr()
+    try:
+        config = load(flags.config_file)
+    except Invalid as invalid:
+        for error in invalid.errors:
+            sys.stderr.write(f"{error}\n")
+        return EXIT_BAD_CONFIG
+    if flags.config_check:
+        sys.stdout.write(f"{flags.config_file}: good\n")
+        return 0
+    _raise_descriptor_limit()
+    clocks = Clocks(monotonic=time.monotonic, wall=time.time)
+    scraper = Scraper(open_all(config.targets(), clocks), clocks.monotonic)
+    exporter = Exporter(
+        scraper,
+        clock=clocks.monotonic,
+        version=installed_version("stackmedic"),
+        default_timeout=config.scrape.timeout,
+        open_probe=lambda target: ProbeCollector(target, clocks.monotonic),
+    )
+    try:
+        return _print_once(exporter) if flags.print else _serve(config, exporter)
+    finally:
+        scraper.close()
+
+
+def _flags() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stackmedic-exporter", description="Prometheus metrics of a docker compose stack."
+    )
+    parser.add_argument(
+        "--config.file", dest="config_file", type=Path, default=Path("exporter.yml"), metavar="FILE"
+    )
+    parser.add_argument(
+        "--config.check", dest="config_check", action="store_true", help="check the file and leave"
+    )
+    parser.add_argument("--print", action="store_true", help="scrape once to stdout and leave")
+    parser.add_argument(
+        "--version", action="version", version=f"stackmedic {installed_version('stackmedic')}"
+    )
+    return parser
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    formatter.converter = time.gmtime
+    formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+def _raise_descriptor_limit() -> None:
+    # Six descriptors per container are kept; the usual soft limit of 1024 ends at 170.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _print_once(exporter: Exporter) -> int:
+    sys.stdout.buffer.write(exporter.metrics(None, []).body)
+    return 0
+
+
+def _serve(config: Config, exporter: Exporter) -> int:
+    try:
+        server = Server(config.address, exporter)
+    except OSError as error:
+        log.error("%s: cannot listen: %s", config.listen, error)  # noqa: TRY400  no traceback for a port in use
+        return 1
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+    thread.start()
+    log.info("listening on %s", config.listen)
+    stop.wait()
+    log.info("stopping")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

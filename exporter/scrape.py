@@ -1,0 +1,168 @@
+"""One scrape: every collector side by side, under one deadline.
+
+Rule: success, duration and timeouts are emitted for each collector, whatever it does. One
+that raises or is late never fails or delays the others past the deadline, and is not started
+again while it still runs. Overlapping scrapes share the runs that are in flight.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from exporter.collectors import Opened
+from exporter.collectors.port import Clock
+from exporter.families import scrape as own
+from exporter.families.metric import Family
+from exporter.readings import Cause, Unreachable
+
+log = logging.getLogger(__name__)
+
+# Taken from a collector's deadline so that "I ran out of time" still arrives in time.
+_MARGIN_SHARE, _MARGIN_SECONDS = 0.1, 0.1
+
+
+@dataclass(slots=True)
+class Run:
+    """One collect() in flight or done. The fields below done are set before it is."""
+
+    began_at: float
+    deadline: float
+    done: threading.Event = field(default_factory=threading.Event)
+    families: Sequence[Family] = ()
+    error: str = ""
+    duration_seconds: float = 0.0
+    counted_late: bool = False
+
+
+@dataclass(slots=True)
+class Job:
+    """One opened source with the run it is in, or its last one."""
+
+    opened: Opened
+    run: Run | None = None
+    last_error: str = ""
+    last_outcome: own.Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    families: tuple[Family, ...]
+    outcomes: tuple[own.Outcome, ...]
+
+
+class Scraper:
+    def __init__(self, opened: Sequence[Opened], clock: Clock) -> None:
+        self._jobs = [Job(item) for item in opened]
+        self._clock = clock
+        self._lock = threading.Lock()  # guards runs, errors and the counter
+        self._timeouts: Counter[str] = Counter()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(job.opened.name for job in self._jobs))
+
+    def states(self) -> list[tuple[Opened, own.Outcome | None]]:
+        """Each opened source with how it fared last."""
+        with self._lock:
+            return [(job.opened, job.last_outcome) for job in self._jobs]
+
+    def opened(self) -> list[Opened]:
+        return [job.opened for job in self._jobs]
+
+    def close(self) -> None:
+        for job in self._jobs:
+            job.opened.collector.cancel()
+        for job in self._jobs:
+            job.opened.collector.close()
+
+    def scrape(self, budget: float, only: Collection[str] = ()) -> Scrape:
+        """Collect within budget seconds. only: names of collectors, empty for all."""
+        deadline = self._clock() + budget
+        jobs = [job for job in self._jobs if not only or job.opened.name in only]
+        # 1. Start every collector, or join the run that another scrape has in flight.
+        joined = [(job, self._join(job, deadline)) for job in jobs]
+        # 2. Wait for all of them, never past the deadline.
+        for _, run in joined:
+            if run is not None:
+                run.done.wait(max(0.0, deadline - self._clock()))
+        # 3. Take what there is, and say how each fared.
+        families: list[Family] = []
+        outcomes: list[own.Outcome] = []
+        for job, run in joined:
+            found, outcome = self._take(job, run)
+            families += found
+            outcomes.append(outcome)
+        families += own.collectors(outcomes, self._timeouts)
+        return Scrape(tuple(families), tuple(outcomes))
+
+    def _join(self, job: Job, deadline: float) -> Run | None:
+        """The run to wait for; None when an earlier one is stuck past its deadline."""
+        now = self._clock()
+        with self._lock:
+            run = job.run
+            if run is not None and not run.done.is_set():
+                return run if run.deadline > now else None
+            run = job.run = Run(now, deadline)
+        thread = threading.Thread(
+            target=self._work, args=(job, run), name=f"collect-{job.opened.name}", daemon=True
+        )
+        thread.start()
+        return run
+
+    def _work(self, job: Job, run: Run) -> None:
+        opened = job.opened
+        margin = min(_MARGIN_SECONDS, (run.deadline - run.began_at) * _MARGIN_SHARE)
+        try:
+            reading = opened.collector.collect(run.deadline - margin)
+            run.families = opened.families(opened.target, reading)
+            run.error = (
+                str(reading) if isinstance(reading, Unreachable) else "; ".join(reading.problems)
+            )
+        except Exception as error:  # noqa: BLE001  the collector's edge: its bug must stay its own
+            run.error = f"{Cause.BUG}: {type(error).__name__}: {error}"
+            self._log_bug(job, run.error, error)
+            run.families = self._without(opened, Unreachable(Cause.BUG, run.error))
+        run.duration_seconds = self._clock() - run.began_at
+        run.done.set()
+
+    def _take(self, job: Job, run: Run | None) -> tuple[Sequence[Family], own.Outcome]:
+        name = job.opened.name
+        if run is not None and run.done.is_set():
+            outcome = own.Outcome(name, run.error, run.duration_seconds)
+            self._note(job, outcome)
+            return run.families, outcome
+        why = Unreachable(Cause.DEADLINE if run else Cause.BUSY, "not done at the deadline")
+        run = run or job.run
+        with self._lock:
+            took = self._clock() - run.began_at if run else 0.0
+            if run and not run.counted_late:
+                run.counted_late = True
+                self._timeouts[name] += 1
+        job.opened.collector.cancel()
+        outcome = own.Outcome(name, str(why), took)
+        self._note(job, outcome)
+        return self._without(job.opened, why), outcome
+
+    def _note(self, job: Job, outcome: own.Outcome) -> None:
+        """Remember how it fared; log only what changed, or a dead target fills the log."""
+        with self._lock:
+            before, job.last_error = job.last_error, outcome.error
+            job.last_outcome = outcome
+        if outcome.error and outcome.error != before:
+            log.warning("collector %s: %s", outcome.collector, outcome.error)
+        elif before and not outcome.error:
+            log.info("collector %s: good again", outcome.collector)
+
+    def _log_bug(self, job: Job, message: str, error: Exception) -> None:
+        if message != job.last_error:
+            log.error("collector %s raised", job.opened.name, exc_info=error)
+
+    def _without(self, opened: Opened, why: Unreachable) -> Sequence[Family]:
+        """What is said of a target that was not read, such as pg_up 0."""
+        try:
+            return opened.families(opened.target, why)
+        except Exception:
+            log.exception("families of %s raised", opened.name)
+            return []
