@@ -15,7 +15,7 @@ _TELLTALE = (
 )
 # Every repetition is bounded: a log line is untrusted, and may be one long word.
 _RULES = (
-    re.compile(r"(?P<kept>[a-z][a-z0-9+.-]{0,20}://)[^\s/@]{0,500}@", re.IGNORECASE),
+    re.compile(r"(?P<kept>[a-z][a-z0-9+.-]{0,20}://)[^\s/@]{0,500}(?=@)", re.IGNORECASE),
     re.compile(r"(?P<kept>\b(?:bearer|basic)\s{1,5})[\w.~+/=-]{6,}", re.IGNORECASE),
     re.compile(
         rf"(?P<kept>[\w.-]{{0,40}}{_TELLTALE}[\w.-]{{0,40}}\\?[\"']?\s{{0,5}}[:=]\s{{0,5}})"
