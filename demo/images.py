@@ -22,10 +22,10 @@ OFFICIAL: Mapping[str, str] = {
     "POSTGRES_IMAGE": "postgres:15-alpine",
     "REDIS_IMAGE": "redis:7-alpine",
     "NGINX_IMAGE": "nginx:1.25-alpine",
-    "PROMETHEUS_IMAGE": "prom/prometheus:v2.55.1",
+    "PROMETHEUS_IMAGE": "prom/prometheus:v3.5.0",
     "ALERTMANAGER_IMAGE": "prom/alertmanager:v0.28.1",
     "PYTHON_IMAGE": "python:3.12-slim",
-    "GRAFANA_IMAGE": "grafana/grafana:11.6.0",
+    "GRAFANA_IMAGE": "grafana/grafana:12.1.1",
 }
 # The roles that Debian has packages for; Grafana is not among them.
 LOCAL: Mapping[str, str] = {
