@@ -139,9 +139,10 @@ class SwitchColour:
         with engine.connect(self.clients.docker_url, timeout_seconds=seconds) as docker:
             result = docker.execute(switch.nginx_container, ["nginx", *arguments])
         if result.exit_code != 0:
+            words = "; ".join(result.output.splitlines())
             raise Permanent(
                 f"nginx {' '.join(arguments)} in {switch.nginx_container} "
-                f"ended with {result.exit_code}: {result.output[-1000:]}"
+                f"ended with {result.exit_code}: {words[-1000:]}"
             )
 
     def _wait_until_served(self, switch: ColourSwitch, colour: str, deadline: Deadline) -> None:

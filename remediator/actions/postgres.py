@@ -51,7 +51,7 @@ def reason_not_to_restart(address: PostgresAddress) -> str | None:
     is: nobody can tell what a restart would interrupt.
     """
     try:
-        with _connected(address) as connection:
+        with connected(address) as connection:
             row = connection.execute(_WORK_IN_THE_WAY).fetchone()
     except psycopg.Error as error:
         return _reading_of(error)
@@ -61,7 +61,7 @@ def reason_not_to_restart(address: PostgresAddress) -> str | None:
 def error_of_a_query(address: PostgresAddress) -> str | None:
     """Ask `SELECT 1`. None: it was answered; else the client's words."""
     try:
-        with _connected(address) as connection:
+        with connected(address) as connection:
             connection.execute("SELECT 1")
     except psycopg.Error as error:
         return _one_line(error)
@@ -80,7 +80,7 @@ def _reading_of(error: psycopg.Error) -> str | None:
 
 
 @contextmanager
-def _connected(address: PostgresAddress) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+def connected(address: PostgresAddress) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     connection = psycopg.connect(
         host=address.host,
         port=address.port,

@@ -1,0 +1,214 @@
+"""switch_colour against a real nginx: the file, the test, the reload, and what it serves."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from remediator.ports import Action, Effect, Permanent, Ready, Refused, Transient
+from remediator.topology import ColourSwitch, Target
+from tests.integration.edge_containers import (
+    DOCKER_URL,
+    NGINX_IMAGE,
+    FakeExporter,
+    action,
+    container,
+    docker,
+    engine_proxy,
+    fake_exporter,
+    free_port,
+    needs_docker,
+    now,
+    until,
+)
+
+pytestmark = [pytest.mark.integration, needs_docker]
+
+BLUE = 'map "" $live_colour { default blue; }\n'
+GREEN = 'map "" $live_colour { default green; }\n'
+CONFIG = """
+worker_processes 2;
+events { }
+http {
+  access_log off;
+  include /etc/nginx/live/*.conf;
+  server {
+    listen 80;
+    location = /live-colour { default_type text/plain; return 200 "$live_colour\\n"; }
+  }
+}
+"""
+SERVES_BLUE_WHATEVER_THE_FILE_SAYS = CONFIG.replace("$live_colour\\n", "blue\\n")
+BROKEN = CONFIG + "nonsense;\n"
+
+
+@dataclass(frozen=True)
+class Site:
+    target: Target
+    live: Path
+    config: Path
+    container: str
+    exporter: FakeExporter
+
+    def switch(self, docker_url: str = DOCKER_URL) -> Action:
+        return action("switch_colour", {}, exporter_url=self.exporter.url, docker_url=docker_url)
+
+    def with_switch(self, **changes: object) -> Target:
+        assert self.target.switch is not None
+        return replace(self.target, switch=replace(self.target.switch, **changes))
+
+    def serves(self) -> str:
+        assert self.target.switch is not None
+        try:
+            return httpx.get(self.target.switch.live_url, trust_env=False).text.strip()
+        except httpx.HTTPError as error:
+            return repr(error)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    (tmp_path / "live").mkdir()
+    live = tmp_path / "live" / "colour.conf"
+    live.write_text(BLUE)
+    config = tmp_path / "nginx.conf"
+    config.write_text(CONFIG)
+    port = free_port()
+    options = ["-p", f"127.0.0.1:{port}:80", "-v", f"{config}:/etc/nginx/nginx.conf:ro"]
+    options += ["-v", f"{live.parent}:/etc/nginx/live:ro"]
+    command = ["nginx", "-g", "daemon off;"]
+    with (
+        container(NGINX_IMAGE, *command, options=options) as name,
+        fake_exporter({"blue-api": True, "green-api": True}) as exporter,
+    ):
+        switch = ColourSwitch(
+            file=str(live),
+            nginx_container=name,
+            live_url=f"http://127.0.0.1:{port}/live-colour",
+            colours={"blue": "backend-blue", "green": "backend-green"},
+            ready_probes={"blue": "blue-api", "green": "green-api"},
+        )
+        target = Target(key="backend", tier="edge", switch=switch)
+        found = Site(target, live, config, name, exporter)
+        until(lambda: found.serves() == "blue", what="nginx serves")
+        yield found
+
+
+def test_traffic_moves_to_the_other_colour_and_back(site: Site) -> None:
+    switch = site.switch()
+    assert switch.precheck(site.target) == Ready()
+    assert site.exporter.asked == ["green-api"] * 3
+    done = switch.run(site.target, timeout_seconds=60)
+    assert done.evidence == {"from": "blue", "to": "green"}
+    assert [site.serves() for _ in range(20)] == ["green"] * 20
+    assert site.live.read_text() == GREEN
+    assert [path.name for path in site.live.parent.iterdir()] == ["colour.conf"]
+    switch.run(site.target, timeout_seconds=60)
+    assert site.serves() == "blue"
+    assert site.live.read_text() == BLUE
+
+
+def test_it_works_through_the_filtering_proxy(site: Site, tmp_path: Path) -> None:
+    with engine_proxy(tmp_path, nginx_container=site.container) as url:
+        site.switch(url).run(site.target, timeout_seconds=60)
+        assert site.serves() == "green"
+        site.config.write_text(BROKEN)
+        with pytest.raises(Permanent, match='unknown directive "nonsense"'):
+            site.switch(url).run(site.target, timeout_seconds=60)
+
+
+def test_a_colour_that_is_not_ready_gets_no_traffic(site: Site) -> None:
+    site.exporter.probes["green-api"] = False
+    refused = site.switch().precheck(site.target)
+    assert refused == Refused(
+        "backend: green is not ready for traffic: probe green-api fails (status); "
+        "mend backend-green"
+    )
+
+
+def test_an_exporter_that_does_not_know_the_probe_is_transient(site: Site) -> None:
+    del site.exporter.probes["green-api"]
+    with pytest.raises(Transient, match="refuses to probe green-api: 400"):
+        site.switch().precheck(site.target)
+
+
+def test_a_configuration_that_nginx_refuses_is_put_back(site: Site) -> None:
+    site.config.write_text(BROKEN)
+    written_ns = site.live.stat().st_mtime_ns
+    intended_at = now()
+    with pytest.raises(Permanent, match=r'unknown directive "nonsense".*blue stays live'):
+        site.switch().run(site.target, timeout_seconds=60)
+    assert site.live.read_text() == BLUE
+    assert site.live.stat().st_mtime_ns == written_ns
+    assert site.serves() == "blue"
+    assert site.switch().probe(site.target, intended_at=intended_at) is Effect.NOT_DONE
+
+
+def test_a_reload_that_does_not_bring_the_colour_is_undone(site: Site) -> None:
+    site.config.write_text(SERVES_BLUE_WHATEVER_THE_FILE_SAYS)
+    with pytest.raises(Permanent, match=r"does not serve green.*the old file is back"):
+        site.switch().run(site.target, timeout_seconds=13)
+    assert site.live.read_text() == BLUE
+    site.config.write_text(CONFIG)
+    docker("exec", site.container, "nginx", "-s", "reload")
+    until(lambda: site.serves() == "blue")
+
+
+def test_a_stopped_nginx_is_left_to_the_restart(site: Site) -> None:
+    docker("stop", "-t", "1", site.container)
+    with pytest.raises(Transient, match="see that nginx runs"):
+        site.switch().precheck(site.target)
+    with pytest.raises(Transient):
+        site.switch().run(site.target, timeout_seconds=60)
+    assert site.live.read_text() == BLUE
+    assert site.switch().probe(site.target, intended_at=now()) is Effect.UNKNOWN
+
+
+def test_without_the_engine_the_file_is_put_back(site: Site) -> None:
+    with pytest.raises(Transient, match="blue stays live"):
+        site.switch("tcp://127.0.0.1:9").run(site.target, timeout_seconds=60)
+    assert site.live.read_text() == BLUE
+
+
+def test_the_probe_tells_the_moments_of_a_crash_apart(site: Site) -> None:
+    switch = site.switch()
+    intended_at = now()
+    assert switch.probe(site.target, intended_at=intended_at) is Effect.NOT_DONE  # before
+    time.sleep(0.02)  # the file system's clock is coarser than ours
+    site.live.write_text(GREEN)
+    assert switch.probe(site.target, intended_at=intended_at) is Effect.UNKNOWN  # no reload yet
+    docker("exec", site.container, "nginx", "-s", "reload")
+    until(lambda: site.serves() == "green")
+    assert switch.probe(site.target, intended_at=intended_at) is Effect.DONE
+    site.exporter.probes["green-api"] = False
+    assert switch.probe(site.target, intended_at=intended_at) is Effect.UNKNOWN
+
+
+def test_a_file_that_somebody_else_changed_is_left_alone(site: Site) -> None:
+    site.live.write_text(GREEN)
+    refused = site.switch().precheck(site.target)
+    assert isinstance(refused, Refused)
+    assert "says green and nginx serves blue" in refused.detail
+    site.live.write_text('map $cookie_beta $live_colour { default blue; "1" green; }\n')
+    refused = site.switch().precheck(site.target)
+    assert isinstance(refused, Refused)
+    assert "nothing readable" in refused.detail
+
+
+def test_a_live_colour_that_the_topology_does_not_know_is_permanent(site: Site) -> None:
+    others = {"red": "backend-red", "green": "backend-green"}
+    with pytest.raises(Permanent, match="answers 'blue', which is none of red, green"):
+        site.switch().precheck(site.with_switch(colours=others))
+
+
+def test_a_switch_needs_exactly_two_colours(site: Site) -> None:
+    three = {"blue": "backend-blue", "green": "backend-green", "red": "backend-red"}
+    with pytest.raises(Permanent, match="exactly two colours"):
+        site.switch().precheck(site.with_switch(colours=three))
+
+
+def test_a_file_that_is_not_there_is_permanent(site: Site) -> None:
+    with pytest.raises(Permanent, match=r"cannot read /nowhere/colour\.conf"):
+        site.switch().precheck(site.with_switch(file="/nowhere/colour.conf"))
