@@ -15,11 +15,22 @@ from exporter.families import (
     cgroups,
     colours,
     containers,
+    logs,
+    postgres,
     probes,
     process,
+    redis,
 )
 from exporter.families.metric import Family
-from exporter.targets import ColourSwitch, Engine, ProbeTarget, Targets
+from exporter.targets import (
+    ColourSwitch,
+    Database,
+    Engine,
+    LogFolder,
+    ProbeTarget,
+    RedisServer,
+    Targets,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,24 @@ def _cgroups(engine: Engine, wiring: Wiring) -> Collector[Any]:
     return CgroupCollector(engine, cast("ContainerSet", wiring.containers))
 
 
+def _postgres(database: Database, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.postgres import PostgresCollector
+
+    return PostgresCollector(database, wiring.clocks.monotonic)
+
+
+def _redis(server: RedisServer, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.redis import RedisCollector
+
+    return RedisCollector(server, wiring.clocks.monotonic)
+
+
+def _logs(folder: LogFolder, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.logs import LogCollector
+
+    return LogCollector(folder, cast("ContainerSet", wiring.containers), wiring.clocks)
+
+
 def _probe(target: ProbeTarget, wiring: Wiring) -> Collector[Any]:
     from exporter.collectors.probes import ProbeCollector
 
@@ -78,6 +107,9 @@ COLLECTORS = (
         _cgroups,
         cgroups.families,
     ),
+    Source("postgres", lambda t: t.databases, _postgres, postgres.families),
+    Source("redis", lambda t: t.redis_servers, _redis, redis.families),
+    Source("logs", lambda t: [t.logs] if t.logs else [], _logs, logs.families),
     Source("probes", lambda t: t.probes, _probe, probes.families),
     Source("colours", lambda t: t.colours, _colours, colours.families),
     Source("process", lambda _: [None], _process, process.families),
