@@ -1,0 +1,127 @@
+"""What the two programs emit, and what a PromQL expression asks for."""
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import exporter.families
+from exporter.families.metric import Metric
+
+REPO = Path(__file__).resolve().parents[2]
+PROMETHEUS_OWN = frozenset({"ALERTS", "ALERTS_FOR_STATE", "up"})
+ADDED_BY_SCRAPE = frozenset({"job", "instance"})
+KEYWORDS = frozenset({"and", "or", "unless", "bool", "offset", "inf", "nan"})
+
+NOT_NAMES = (
+    re.compile(r'"(?:[^"\\]|\\.)*"'),
+    re.compile(r"\{[^}]*\}"),
+    re.compile(r"\[[^\]]*\]"),
+    re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)"),
+    re.compile(r"\b[0-9][0-9.]*[a-z]*\b"),
+)
+NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?![a-zA-Z0-9_:]|\s*\()")
+SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^}]*)\}")
+LABEL = re.compile(r"([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)")
+
+
+def declared(value: object) -> Iterator[Metric]:
+    """Metrics in a module's variables, also those in its tables."""
+    if isinstance(value, Metric):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from declared(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from declared(item)
+
+
+def exporter_metrics() -> dict[str, frozenset[str]]:
+    found = {}
+    for module in pkgutil.iter_modules(exporter.families.__path__, "exporter.families."):
+        for value in vars(importlib.import_module(module.name)).values():
+            found |= {m.name: frozenset(m.labels) for m in declared(value)}
+    return found
+
+
+def remediator_metrics() -> frozenset[str]:
+    """By their declarations, named first in a call: the registry fills only in the program."""
+    calls = (
+        node
+        for path in (REPO / "remediator").rglob("metrics.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and node.args
+    )
+    return frozenset(name for call in calls for name in series_of(call))
+
+
+def series_of(call: ast.Call) -> Iterator[str]:
+    """The names under which prometheus_client exposes what this call declares."""
+    first = call.args[0]
+    if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
+        return
+    if not re.fullmatch(r"(remediator|stackmedic)_[a-z_]+", first.value):
+        return
+    kind = ast.unparse(call.func).lower()
+    if kind.endswith("counter"):
+        yield f"{first.value.removesuffix('_total')}_total"
+    elif kind.endswith("histogram"):
+        yield from (f"{first.value}_{part}" for part in ("bucket", "sum", "count"))
+    else:
+        yield first.value
+
+
+@pytest.fixture(scope="session")
+def emitted() -> frozenset[str]:
+    """Every series name that rules and dashboards may ask for."""
+    return frozenset(exporter_metrics()) | remediator_metrics() | PROMETHEUS_OWN
+
+
+@pytest.fixture(scope="session")
+def names_in() -> Callable[[str], set[str]]:
+    """The series names of an expression."""
+
+    def names(expr: str) -> set[str]:
+        for pattern in NOT_NAMES:
+            expr = pattern.sub(" ", expr)
+        return set(NAME.findall(expr)) - KEYWORDS
+
+    return names
+
+
+@pytest.fixture(scope="session")
+def unknown_labels() -> Callable[[str], set[str]]:
+    """Labels that an expression selects by and that the exporter does not give that metric."""
+    labels_of = exporter_metrics()
+
+    def unknown(expr: str) -> set[str]:
+        return {
+            f"{name}{{{label}}}"
+            for name, selector in SELECTOR.findall(expr)
+            for label in LABEL.findall(re.sub(r'"(?:[^"\\]|\\.)*"', "", selector))
+            if name in labels_of and label not in labels_of[name] | ADDED_BY_SCRAPE
+        }
+
+    return unknown
+
+
+@pytest.fixture(scope="session")
+def rules() -> list[dict[str, Any]]:
+    return [
+        rule
+        for path in sorted((REPO / "alert_rules" / "rules").glob("*.yml"))
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+
+
+@pytest.fixture(scope="session")
+def alerts(rules: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {rule["alert"]: rule for rule in rules if "alert" in rule}
