@@ -46,6 +46,7 @@ class Reason(StrEnum):
     UNKNOWN_ALERT = "unknown_alert"
     UNKNOWN_TARGET = "unknown_target"
     RESOLVED = "resolved"
+    OVERSIZED = "oversized"  # more or longer labels than any real alert has
     # guards
     MODE_OBSERVE = "mode_observe"
     NOT_FIRING = "not_firing"

@@ -141,3 +141,7 @@ class Pager(Protocol):
     ) -> None:
         """End the alert that `page` fired with the same arguments. Errors: Transient, Permanent."""
         ...
+
+
+class Stopped(Exception):
+    """The process is told to stop. What is under way stays in the journal for the next start."""

@@ -1,0 +1,134 @@
+"""Alertmanager's webhook body, version 4, to Alert values: or the sentence that refuses it.
+
+Rule: pure, and the body is untrusted. Unknown keys are ignored, because Alertmanager adds
+some with every release. Whether an alert fires is read from the alert, never from its group.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+MAX_LABELS = 64
+MAX_LABEL_CHARS = 4096
+_FINGERPRINT = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
+
+
+class AlertStatus(StrEnum):
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Source(StrEnum):
+    """What first told of an alert."""
+
+    WEBHOOK = "webhook"
+    RECONCILE = "reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert as it was told. `starts_at` None: the sender gave no usable time."""
+
+    labels: Mapping[str, str]
+    status: AlertStatus
+    starts_at: datetime | None
+    fingerprint: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The alerts of one webhook; `oversized` were left out because of their labels."""
+
+    alerts: tuple[Alert, ...]
+    oversized: int
+    truncated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A body that can never be right. `sentence` says where and what."""
+
+    sentence: str
+
+
+class _Wrong(Exception):
+    """Carries the sentence from where it is known to where the body is refused."""
+
+
+def read_webhook(body: object) -> Delivery | Malformed:
+    """Parsed JSON -> its alerts. One wrong alert refuses the body: Alertmanager sends none such."""
+    try:
+        return _delivery(body)
+    except _Wrong as wrong:
+        return Malformed(str(wrong))
+
+
+def is_same_alert(known: Mapping[str, str], told: Mapping[str, str]) -> bool:
+    """A subset is the same alert: Prometheus adds external labels on the way to Alertmanager."""
+    smaller, larger = sorted((known, told), key=len)
+    return smaller.items() <= larger.items()
+
+
+def _delivery(body: object) -> Delivery:
+    if not isinstance(body, dict):
+        raise _Wrong("The body must be a JSON object, as Alertmanager's webhook sends it.")
+    if body.get("version") != "4":
+        raise _Wrong('"version" must be "4"; a custom payload is not understood.')
+    listed = body.get("alerts")
+    if not isinstance(listed, list):
+        raise _Wrong('"alerts" must be a list.')
+    alerts = [_alert(value, f"alerts[{index}]") for index, value in enumerate(listed)]
+    fitting = tuple(alert for alert in alerts if _fits(alert.labels))
+    truncated = body.get("truncatedAlerts", 0)
+    return Delivery(
+        alerts=fitting,
+        oversized=len(alerts) - len(fitting),
+        truncated=truncated if isinstance(truncated, int) else 0,
+    )
+
+
+def _alert(value: object, where: str) -> Alert:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} must be an object.")
+    status = value.get("status")
+    if status not in ("firing", "resolved"):
+        raise _Wrong(f'{where}.status must be "firing" or "resolved".')
+    labels = value.get("labels")
+    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+        raise _Wrong(f"{where}.labels must be an object of strings.")
+    if not labels.get("alertname"):
+        raise _Wrong(f"{where}.labels.alertname is missing.")
+    fingerprint = value.get("fingerprint")
+    known = isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint)
+    return Alert(
+        labels=labels,
+        status=AlertStatus(status),
+        starts_at=_moment(value.get("startsAt"), f"{where}.startsAt"),
+        fingerprint=str(fingerprint) if known else "",
+    )
+
+
+def _moment(value: object, where: str) -> datetime | None:
+    """Go's zero time and a missing one say nothing; anything else must be RFC 3339."""
+    if value is None or value == "":
+        return None
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        utc = None
+    if utc is None:
+        raise _Wrong(f"{where} must be an RFC 3339 time.")
+    return utc if utc.year > 1 else None
+
+
+def _fits(labels: Mapping[str, str]) -> bool:
+    return len(labels) <= MAX_LABELS and all(
+        len(name) + len(value) <= MAX_LABEL_CHARS for name, value in labels.items()
+    )

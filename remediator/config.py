@@ -1,0 +1,210 @@
+"""remediator.yml -> Config, frozen; or ConfigError with every mistake and its path in the file.
+
+Rule: nothing starts on a config with a mistake, and one look names all of them.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from typing_extensions import override
+
+from remediator.actions import ActionType
+from remediator.checks import (
+    AlertCleared,
+    CheckSpec,
+    ProbesCheck,
+    PromqlCheck,
+    RunningCheck,
+    Verification,
+)
+from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
+from remediator.config_schema import (
+    CheckSection,
+    ConfigFile,
+    RunbookSection,
+    SwitchSection,
+    TargetSection,
+)
+from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step
+from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What `main.py` wires the process with; `policy` is the part that decides."""
+
+    policy: Policy
+    host: str
+    port: int
+    state_file: Path
+    token_file: Path
+    max_body_bytes: int
+    prometheus_url: str
+    freshness_job: str
+    alertmanager_url: str
+    exporter_url: str
+    docker_url: str
+    external_url: str
+    reconcile_interval_seconds: float
+
+
+def load_config(path: Path, actions: Mapping[str, ActionType]) -> Config:
+    """Errors: ConfigError, with every mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [Mistake("", f"cannot be read: {error}")]) from error
+    return parse_config(text, str(path), actions)
+
+
+def parse_config(text: str, source: str, actions: Mapping[str, ActionType]) -> Config:
+    """Errors: ConfigError, with every mistake."""
+    try:
+        raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(source, [Mistake("", f"is not YAML: {problem}")]) from error
+    if not isinstance(raw, dict):
+        raise ConfigError(source, [Mistake("", "must be a mapping of keys to values")])
+    mistakes: list[Mistake] = []
+    file = None
+    try:
+        file = ConfigFile.model_validate(raw)
+    except ValidationError as error:
+        mistakes += from_pydantic(error)
+    mistakes += broken_names(raw, actions)
+    if file is None or mistakes:
+        raise ConfigError(source, mistakes)
+    return _build(file)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A SafeLoader that refuses a key written twice; PyYAML alone keeps the last silently."""
+
+    @override
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is written twice", key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+# -- building: every value is checked already -------------------------------------------
+
+
+def _build(file: ConfigFile) -> Config:
+    host, _, port = file.listen.rpartition(":")
+    return Config(
+        policy=_policy(file),
+        host=host,
+        port=int(port),
+        state_file=Path(file.state_file),
+        token_file=Path(file.webhook.token_file),
+        max_body_bytes=file.webhook.max_body_bytes,
+        prometheus_url=file.prometheus.url,
+        freshness_job=file.prometheus.freshness_job,
+        alertmanager_url=file.alertmanager.url,
+        exporter_url=file.exporter.url,
+        docker_url=file.docker.url,
+        external_url=file.external_url,
+        reconcile_interval_seconds=file.reconcile_interval,
+    )
+
+
+def _policy(file: ConfigFile) -> Policy:
+    runbooks = [_runbook(section) for section in file.runbooks]
+    excludes = _excludes(file.topology)
+    return Policy(
+        mode=Mode(file.mode),
+        max_data_age_seconds=file.prometheus.max_data_age,
+        runs_per_hour=file.limits.runs_per_hour,
+        runs_per_day=file.limits.runs_per_day,
+        topology={
+            key: _target(key, section, excludes[key], file.topology)
+            for key, section in file.topology.items()
+        },
+        runbooks={runbook.id: runbook for runbook in runbooks},
+        runbook_of_alert={name: runbook.id for runbook in runbooks for name in runbook.alerts},
+    )
+
+
+def _excludes(topology: Mapping[str, TargetSection]) -> dict[str, frozenset[str]]:
+    """A switch works on nginx and on its colours: none of them may be worked on meanwhile."""
+    pairs = {
+        (key, other)
+        for key, section in topology.items()
+        if section.switch
+        for other in (section.switch.nginx, *section.switch.colours.values())
+    }
+    both_ways = pairs | {(other, key) for key, other in pairs}
+    return {key: frozenset(b for a, b in both_ways if a == key) for key in topology}
+
+
+def _target(
+    key: str,
+    section: TargetSection,
+    excludes: frozenset[str],
+    topology: Mapping[str, TargetSection],
+) -> Target:
+    redis, postgres = section.redis, section.address
+    return Target(
+        key=key,
+        tier=section.tier,
+        container=section.container,
+        probes=tuple(section.probes),
+        depends_on=tuple(section.depends_on),
+        excludes=excludes,
+        redis=RedisAddress(**redis.model_dump()) if redis else None,
+        postgres=PostgresAddress(**postgres.model_dump()) if postgres else None,
+        switch=_switch(section.switch, topology) if section.switch else None,
+    )
+
+
+def _switch(section: SwitchSection, topology: Mapping[str, TargetSection]) -> ColourSwitch:
+    return ColourSwitch(
+        file=section.file,
+        nginx_container=topology[section.nginx].container or section.nginx,
+        live_url=section.live_url,
+        colours=dict(section.colours),
+        ready_probes=dict(section.ready_probes),
+    )
+
+
+def _runbook(section: RunbookSection) -> Runbook:
+    return Runbook(
+        id=section.id,
+        alerts=tuple(section.alerts),
+        target_key=section.target.key,
+        target_label=section.target.from_label,
+        risk=Risk(section.risk),
+        firing_for_seconds=section.firing_for,
+        limits=RunLimits(section.limits.cooldown, section.limits.attempts, section.limits.per),
+        steps=tuple(
+            Step(step.id, step.action, step.with_, step.timeout, Repeat(step.repeat))
+            for step in section.steps
+        ),
+        verify=Verification(
+            checks=tuple(_check(check) for check in section.verify.all),
+            within_seconds=section.verify.within,
+            interval_seconds=section.verify.interval,
+            consecutive=section.verify.consecutive,
+        ),
+        ladder=tuple(section.ladder),
+    )
+
+
+def _check(section: CheckSection) -> CheckSpec:
+    if section.probes is not None:
+        return ProbesCheck(tuple(section.probes) or None)
+    if section.promql is not None:
+        return PromqlCheck(section.promql.expr, section.promql.above, section.promql.below)
+    return RunningCheck() if section.running else AlertCleared()

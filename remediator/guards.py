@@ -1,0 +1,170 @@
+"""Whether a plan may be carried out now. GUARDS is the one table, in the order of its reasons.
+
+Rule: pure. Every guard is asked and recorded each time, in observe mode too; a guard that
+cannot tell says no.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from remediator.alerts import is_same_alert
+from remediator.outcomes import Reason, State
+from remediator.planner import Plan
+from remediator.policy import Mode, Policy
+from remediator.ports import AlertState
+from remediator.runs import ACTIVE, Allowed, Blocked, Judgement, PastRun, Verdict
+
+FOR_GOOD = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.BUDGET_EXHAUSTED})
+"""Blocks that waiting does not lift soon: a human is called."""
+
+BLIND = frozenset({Reason.PROMETHEUS_UNREACHABLE, Reason.DATA_STALE})
+"""Blocks because nobody can tell: a human is called when they last."""
+
+BLIND_PAGE_AFTER = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that the guards look at. `state` None: Prometheus could not be asked.
+
+    `started_at` is when the alert began; `past` are the runs that were ever allowed within
+    `policy.memory_seconds`, this run not among them.
+    """
+
+    plan: Plan
+    policy: Policy
+    started_at: datetime
+    state: AlertState | None
+    past: tuple[PastRun, ...]
+    now: datetime
+
+
+def judge(case: Case) -> Judgement:
+    """Ask every guard, in order, and say what that makes of the run."""
+    verdicts = tuple(Verdict(name, guard(case)) for name, guard in GUARDS)
+    reasons = {verdict.answer.reason for verdict in verdicts if isinstance(verdict.answer, Blocked)}
+    if not reasons:
+        return Judgement(State.CLAIMED, verdicts)
+    if reasons == {Reason.MODE_OBSERVE}:
+        return Judgement(State.SKIPPED, verdicts)  # it would have acted now
+    return Judgement(State.BLOCKED, verdicts)
+
+
+def needs_human(blocks: frozenset[Reason], blocked_since: datetime, now: datetime) -> Reason | None:
+    """The reason for which a blocked run may not wait in silence any longer."""
+    if blocks & {Reason.MODE_OBSERVE, Reason.NOT_FIRING}:
+        return None
+    for_long = BLIND if now - blocked_since >= BLIND_PAGE_AFTER else frozenset()
+    return min(blocks & (FOR_GOOD | for_long), default=None)
+
+
+def mode(case: Case) -> Allowed | Blocked:
+    if case.policy.mode is not Mode.AUTO:
+        return Blocked(Reason.MODE_OBSERVE, f"mode is {case.policy.mode}: nothing is touched")
+    return Allowed("mode is auto")
+
+
+def fresh_data(case: Case) -> Allowed | Blocked:
+    if case.state is None:
+        return Blocked(Reason.PROMETHEUS_UNREACHABLE, "Prometheus could not be asked")
+    age, limit = case.state.data_age_seconds, case.policy.max_data_age_seconds
+    if age is None or not age <= limit:
+        told = "there is no data" if age is None else f"the newest data is {age:.0f} s old"
+        return Blocked(Reason.DATA_STALE, f"{told}, at most {limit:.0f} s is believed")
+    return Allowed(f"the newest data is {max(age, 0):.0f} s old")
+
+
+def still_firing(case: Case) -> Allowed | Blocked:
+    if case.state is None:
+        return Blocked(Reason.PROMETHEUS_UNREACHABLE, "Prometheus could not be asked")
+    if any(is_same_alert(alert.labels, case.plan.labels) for alert in case.state.firing):
+        return Allowed("Prometheus says the alert fires")
+    return Blocked(Reason.NOT_FIRING, "Prometheus does not say that the alert fires")
+
+
+def firing_age(case: Case) -> Allowed | Blocked:
+    age = (case.now - case.started_at).total_seconds()
+    wanted = case.plan.runbook.firing_for_seconds
+    detail = f"firing for {age:.0f} s, {wanted:.0f} s are wanted"
+    return Allowed(detail) if age >= wanted else Blocked(Reason.TOO_YOUNG, detail)
+
+
+def dependencies(case: Case) -> Allowed | Blocked:
+    needed = case.plan.target.depends_on
+    if not needed:
+        return Allowed("the target depends on nothing")
+    if case.state is None:
+        return Blocked(Reason.PROMETHEUS_UNREACHABLE, "Prometheus could not be asked")
+    for alert in case.state.firing:
+        if alert.labels.get("service") in needed:
+            name, service = alert.labels.get("alertname"), alert.labels["service"]
+            return Blocked(Reason.DEPENDENCY_FIRING, f"{name} fires on {service}: mend that first")
+    return Allowed(f"no alert fires on {', '.join(needed)}")
+
+
+def target_free(case: Case) -> Allowed | Blocked:
+    taken = {case.plan.target.key} | case.plan.target.excludes
+    for run in case.past:
+        if run.state in ACTIVE and run.target in taken:
+            return Blocked(Reason.TARGET_BUSY, f"run {run.run_id} works on {run.target}")
+    return Allowed("no other run works on the target")
+
+
+def cooldown(case: Case) -> Allowed | Blocked:
+    """Counted from the end of the last run, its verification included."""
+    wanted = case.plan.runbook.limits.cooldown_seconds
+    ends = [run.ended_at for run in _own(case) if run.ended_at is not None]
+    if not ends:
+        return Allowed("no earlier run")
+    since = (case.now - max(ends)).total_seconds()
+    detail = f"the last run ended {since:.0f} s ago, {wanted:.0f} s are wanted"
+    return Allowed(detail) if since >= wanted else Blocked(Reason.COOLDOWN, detail)
+
+
+def attempts(case: Case) -> Allowed | Blocked:
+    limits = case.plan.runbook.limits
+    used = _since(_own(case), case.now, limits.per_seconds)
+    detail = f"{used} of {limits.attempts} attempts used in {limits.per_seconds:.0f} s"
+    return Allowed(detail) if used < limits.attempts else Blocked(Reason.ATTEMPTS_EXHAUSTED, detail)
+
+
+def budget(case: Case) -> Allowed | Blocked:
+    """Over all runbooks and targets together."""
+    counted = _counted(case.past)
+    hour, day = _since(counted, case.now, 3600.0), _since(counted, case.now, 86400.0)
+    per_hour, per_day = case.policy.runs_per_hour, case.policy.runs_per_day
+    detail = f"{hour} of {per_hour} runs used in an hour, {day} of {per_day} in a day"
+    if hour < per_hour and day < per_day:
+        return Allowed(detail)
+    return Blocked(Reason.BUDGET_EXHAUSTED, detail)
+
+
+Guard = Callable[[Case], Allowed | Blocked]
+
+GUARDS: tuple[tuple[str, Guard], ...] = (
+    ("mode", mode),
+    ("fresh_data", fresh_data),
+    ("still_firing", still_firing),
+    ("firing_age", firing_age),
+    ("dependencies", dependencies),
+    ("target_free", target_free),
+    ("cooldown", cooldown),
+    ("attempts", attempts),
+    ("budget", budget),
+)
+
+
+def _counted(runs: Iterable[PastRun]) -> list[PastRun]:
+    """A run that was cancelled touched nothing."""
+    return [run for run in runs if run.state is not State.CANCELLED]
+
+
+def _own(case: Case) -> list[PastRun]:
+    """The runs of this runbook on this target."""
+    key = (case.plan.runbook.id, case.plan.target.key)
+    return [run for run in _counted(case.past) if (run.runbook, run.target) == key]
+
+
+def _since(runs: Iterable[PastRun], now: datetime, seconds: float) -> int:
+    return sum(1 for run in runs if (now - run.claimed_at).total_seconds() < seconds)

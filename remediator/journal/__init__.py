@@ -1,0 +1,19 @@
+"""What the remediator remembers, in one SQLite file: told alerts, judged runs, steps, calls.
+
+Rule: claim before acting, record after, and one transaction for whatever must be true
+together. `Intake` takes alerts in, `RunLog` keeps runs, `Records` is read by people.
+"""
+
+from remediator.journal.database import Database, JournalLocked, JournalUnavailable
+from remediator.journal.intake import Intake
+from remediator.journal.records import Records
+from remediator.journal.runlog import RunLog
+
+__all__ = [
+    "Database",
+    "Intake",
+    "JournalLocked",
+    "JournalUnavailable",
+    "Records",
+    "RunLog",
+]

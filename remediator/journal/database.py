@@ -1,0 +1,140 @@
+"""The SQLite file: opened once, locked against a second process, durable at each commit.
+
+Rule: SQL stands in schema.sql and statements.sql only; every sqlite3 error leaves here as
+JournalUnavailable.
+"""
+
+import fcntl
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 2.0
+
+
+class JournalUnavailable(Exception):
+    """Nothing can be stored now. Nothing may be acknowledged or acted on until it can."""
+
+
+class JournalLocked(Exception):
+    """Another process works on the same state file."""
+
+
+class Database:
+    """One connection, one thread at a time: transactions are short and never wait for a network."""
+
+    def __init__(self, path: Path) -> None:
+        """Errors: JournalLocked, JournalUnavailable."""
+        self._lock = threading.RLock()
+        self._statements = _named(_text("statements.sql"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock_file = _lock(path.with_name(path.name + ".lock"))
+        except OSError as error:
+            raise JournalUnavailable(f"the state file {path} cannot be locked: {error}") from error
+        try:
+            self._connection = _connect(path)
+        except (OSError, sqlite3.Error) as error:
+            self._lock_file.close()
+            raise JournalUnavailable(f"the state file {path} cannot be opened: {error}") from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+            self._lock_file.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator["Database"]:
+        """All or nothing, on disk when it ends. Errors: JournalUnavailable."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self
+                    self._connection.execute("COMMIT")
+                finally:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                raise JournalUnavailable(f"the journal cannot be written: {error}") from error
+
+    def all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
+        """Errors: JournalUnavailable."""
+        with self._lock:
+            try:
+                return self._connection.execute(self._statements[name], values).fetchall()
+            except sqlite3.Error as error:
+                raise JournalUnavailable(f"the journal cannot be read: {error}") from error
+
+    def one(self, name: str, /, **values: object) -> sqlite3.Row | None:
+        rows = self.all(name, **values)
+        return rows[0] if rows else None
+
+    def do(self, name: str, /, **values: object) -> int | None:
+        """Inside a transaction. The new row's id, or None when nothing was changed."""
+        cursor = self._connection.execute(self._statements[name], values)
+        return cursor.lastrowid if cursor.rowcount > 0 else None
+
+    def many(self, name: str, rows: list[Mapping[str, Any]]) -> None:
+        """Inside a transaction."""
+        self._connection.executemany(self._statements[name], rows)
+
+
+def to_text(moment: datetime) -> str:
+    """Aware time -> the one form in the file; of one width, so that text sorts like time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def to_time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _lock(path: Path) -> IO[str]:
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise JournalLocked(
+            f"another remediator works on this state file: {path} is locked; stop it first"
+        ) from None
+    return file
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            connection.executescript("BEGIN IMMEDIATE;" + _text("schema.sql") + "COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"its schema is version {version}, not {SCHEMA_VERSION}")
+        damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise sqlite3.DatabaseError(damage)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _text(name: str) -> str:
+    return files("remediator.journal").joinpath(name).read_text(encoding="utf-8")
+
+
+def _named(text: str) -> dict[str, str]:
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))

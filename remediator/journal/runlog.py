@@ -1,0 +1,333 @@
+"""Keeps runs: judged, claimed, each step's intent and outcome, ended; and open calls for help.
+
+Rule: a claim is one transaction that re-reads what the guards count and writes what they
+said; an intent is on disk before its action starts.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from sqlite3 import Row
+
+from remediator.journal.database import Database, to_text, to_time
+from remediator.outcomes import Reason, State
+from remediator.planner import Plan
+from remediator.policy import Step
+from remediator.runs import (
+    ACTIVE,
+    Allowed,
+    Change,
+    Ending,
+    Escalation,
+    Incident,
+    Judgement,
+    PastRun,
+    Run,
+    StepRecord,
+)
+
+
+class RunLog:
+    def __init__(
+        self, database: Database, memory: timedelta, on_change: Callable[[Change], None]
+    ) -> None:
+        """`memory`: how far back the guards look. `on_change` is told after each commit."""
+        self._database = database
+        self._memory = memory
+        self._on_change = on_change
+
+    # -- what there is to do -------------------------------------------------------------
+
+    def open_incidents(self) -> list[Incident]:
+        """Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            return [self._incident(row) for row in database.all("open_incidents")]
+
+    def close_mended(self, now: datetime) -> int:
+        """Close every incident whose alerts are all gone; a run still blocked is cancelled.
+
+        Errors: JournalUnavailable.
+        """
+        cancelled: list[Row] = []
+        with self._database.transaction() as database:
+            rows = database.all("incidents_without_fault")
+            for row in rows:
+                waiting = database.one("open_run_of_incident", incident_id=row["id"])
+                if waiting is not None:
+                    cancelled.append(waiting)
+                    gone = "the alert cleared before anything was touched"
+                    self._end(waiting, Ending(State.CANCELLED, Reason.RESOLVED, gone), now)
+                database.do("close_incident", id=row["id"], at=to_text(now))
+                self._event(now, row["id"], None, "incident_closed", {})
+        for row in cancelled:
+            self._tell(row, State.CANCELLED, Reason.RESOLVED)
+        return len(rows)
+
+    # -- a run ---------------------------------------------------------------------------
+
+    def claim(
+        self,
+        incident_id: int,
+        plan: Plan,
+        judge: Callable[[tuple[PastRun, ...]], Judgement],
+        now: datetime,
+    ) -> Run:
+        """Judge the incident's waiting run, or a new one, and write what was said.
+
+        Only when its state comes back CLAIMED may anything be touched.
+        Errors: JournalUnavailable; then nothing is claimed.
+        """
+        with self._database.transaction() as database:
+            row = database.one("open_run_of_incident", incident_id=incident_id)
+            if row is None:
+                place = {"runbook": plan.runbook.id, "target": plan.target.key}
+                database.do("add_run", incident_id=incident_id, at=to_text(now), **place)
+                row = database.one("open_run_of_incident", incident_id=incident_id)
+            if row is None:
+                raise AssertionError("a run that was just added is there")
+            judgement = judge(self._past(row["id"], now))
+            first = judgement.blocks[0] if judgement.blocks else None
+            reason = first.reason if first else None
+            changed = judgement.state is not State.BLOCKED or row["reason"] != reason
+            database.do(
+                "judge_run",
+                id=row["id"],
+                state=judgement.state.value,
+                reason=reason,
+                detail=first.detail if first else "",
+                at=to_text(now),
+            )
+            self._write_guards(row["id"], judgement)
+            if changed:
+                detail = {"reason": reason, "detail": first.detail if first else ""}
+                self._event(now, incident_id, row["id"], f"run_{judgement.state}", detail)
+            judged = self._run(row["id"])
+        if changed:
+            self._tell(row, judged.state, reason)
+        return judged
+
+    def intend(self, run_id: int, step: Step, now: datetime) -> int | None:
+        """Write that the step is about to be taken; its row, or None when it never may be again.
+
+        Errors: JournalUnavailable; then the step must not be taken.
+        """
+        with self._database.transaction() as database:
+            row = database.do(
+                "add_step",
+                run_id=run_id,
+                step_id=step.id,
+                action=step.action,
+                repeat=step.repeat.value,
+                at=to_text(now),
+            )
+            if row is None:
+                return None
+            run = self._move(run_id, State.EXECUTING, now, {"step": step.id})
+        self._tell(run, State.EXECUTING, None)
+        return row
+
+    def outcome(
+        self,
+        step_row: int,
+        outcome: str,
+        summary: str,
+        evidence: Mapping[str, object],
+        now: datetime,
+    ) -> None:
+        """Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            database.do(
+                "end_step",
+                id=step_row,
+                outcome=outcome,
+                summary=summary,
+                evidence=json.dumps(dict(evidence), default=str),
+                at=to_text(now),
+            )
+            owner = database.one("step_owner", id=step_row)
+            if owner is not None:
+                detail = {"step": owner["step_id"], "outcome": outcome, "summary": summary}
+                self._event(now, owner["incident_id"], owner["run_id"], "step_ended", detail)
+
+    def move(self, run_id: int, state: State, now: datetime) -> None:
+        """Into a state that is not an end. Errors: JournalUnavailable."""
+        with self._database.transaction():
+            row = self._move(run_id, state, now, {})
+        self._tell(row, state, None)
+
+    def finish(self, run_id: int, ending: Ending, now: datetime) -> None:
+        """Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            row = database.all("run", id=run_id)[0]
+            self._end(row, ending, now)
+            lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
+        since = (now - to_time(lead["starts_at"])).total_seconds()
+        self._tell(
+            row, ending.state, ending.reason, since if ending.state is State.EFFECTIVE else None
+        )
+
+    def interrupt_all(self, now: datetime) -> int:
+        """At start: whatever a dead process left is interrupted. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            rows = database.all("active_runs")
+            for row in rows:
+                self._move(row["id"], State.INTERRUPTED, now, {})
+        for row in rows:
+            self._tell(row, State.INTERRUPTED, None)
+        return len(rows)
+
+    def abandon(self, incident: Incident, ending: Ending, now: datetime) -> None:
+        """A defect ended the work on an incident: end its run, or call a human at once.
+
+        Errors: JournalUnavailable.
+        """
+        row = self._database.one("open_run_of_incident", incident_id=incident.id)
+        if row is not None and State(row["state"]) in ACTIVE:
+            self.finish(row["id"], ending, now)
+        else:
+            self.escalate(incident.id, incident.runbook, ending.reason, ending.detail, now)
+
+    # -- calls for a human ---------------------------------------------------------------
+
+    def escalate(
+        self, incident_id: int, runbook: str, reason: Reason, summary: str, now: datetime
+    ) -> None:
+        """Open the incident's one call for a human. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            words = {"runbook": runbook, "reason": reason.value, "summary": summary}
+            at = to_text(now)
+            if database.do("add_escalation", incident_id=incident_id, at=at, **words) is not None:
+                self._event(now, incident_id, None, "escalated", words)
+
+    def escalations(self) -> list[tuple[Escalation, bool]]:
+        """Every call that is not cleared, and whether its incident is still open."""
+        return [
+            (
+                Escalation(
+                    row["incident_id"],
+                    row["target"],
+                    row["runbook"],
+                    Reason(row["reason"]),
+                    row["summary"],
+                ),
+                row["closed_at"] is None,
+            )
+            for row in self._database.all("escalations_to_send")
+        ]
+
+    def paged(self, incident_id: int, now: datetime, *, cleared: bool) -> None:
+        """The pager took the call, or its end. Errors: JournalUnavailable."""
+        name = "escalation_cleared" if cleared else "escalation_sent"
+        with self._database.transaction() as database:
+            database.do(name, incident_id=incident_id, at=to_text(now))
+
+    def _tell(
+        self, row: Row, state: State, reason: Reason | None, seconds_to_mend: float | None = None
+    ) -> None:
+        self._on_change(Change(row["runbook"], row["target"], state, reason, seconds_to_mend))
+
+    # -- inside a transaction ------------------------------------------------------------
+
+    def _incident(self, row: Row) -> Incident:
+        database = self._database
+        lead = database.all("signal_that_leads", incident_id=row["id"])[0]
+        last = database.one("last_run", incident_id=row["id"])
+        return Incident(
+            id=row["id"],
+            runbook=row["runbook"],
+            target=row["target"],
+            labels=json.loads(lead["identity"]),
+            started_at=to_time(lead["starts_at"]),
+            firing=bool(lead["firing"]),
+            escalated=bool(row["escalated"]),
+            last_run=self._run(last["id"]) if last is not None else None,
+        )
+
+    def _run(self, run_id: int) -> Run:
+        database = self._database
+        row = database.all("run", id=run_id)[0]
+        return Run(
+            id=run_id,
+            runbook=row["runbook"],
+            target=row["target"],
+            state=State(row["state"]),
+            reason=Reason(row["reason"]) if row["reason"] else None,
+            blocks=frozenset(
+                Reason(r["reason"]) for r in database.all("blocking_reasons", run_id=run_id)
+            ),
+            blocked_since=to_time(row["blocked_since"]) if row["blocked_since"] else None,
+            steps=tuple(
+                StepRecord(s["id"], s["step_id"], to_time(s["intent_at"]), s["outcome"])
+                for s in database.all("steps_of_run", run_id=run_id)
+            ),
+        )
+
+    def _past(self, run_id: int, now: datetime) -> tuple[PastRun, ...]:
+        since = to_text(now - self._memory)
+        return tuple(
+            PastRun(
+                run_id=row["id"],
+                runbook=row["runbook"],
+                target=row["target"],
+                state=State(row["state"]),
+                claimed_at=to_time(row["claimed_at"]),
+                ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
+            )
+            for row in self._database.all("past_runs", run_id=run_id, since=since)
+        )
+
+    def _write_guards(self, run_id: int, judgement: Judgement) -> None:
+        self._database.do("forget_guards", run_id=run_id)
+        self._database.many(
+            "add_guard",
+            [
+                {
+                    "run_id": run_id,
+                    "position": position,
+                    "guard": verdict.guard,
+                    "verdict": "allowed" if isinstance(verdict.answer, Allowed) else "blocked",
+                    "reason": getattr(verdict.answer, "reason", None),
+                    "detail": verdict.answer.detail,
+                }
+                for position, verdict in enumerate(judgement.verdicts)
+            ],
+        )
+
+    def _move(self, run_id: int, state: State, now: datetime, detail: Mapping[str, object]) -> Row:
+        row = self._database.all("run", id=run_id)[0]
+        self._database.do("move_run", id=run_id, state=state.value, at=to_text(now))
+        self._event(now, row["incident_id"], run_id, f"run_{state}", detail)
+        return row
+
+    def _end(self, row: Row, ending: Ending, now: datetime) -> None:
+        findings = [
+            {"check": f.check, "verdict": f.verdict, "detail": f.detail} for f in ending.findings
+        ]
+        self._database.do(
+            "end_run",
+            id=row["id"],
+            state=ending.state.value,
+            reason=ending.reason.value,
+            detail=ending.detail,
+            findings=json.dumps(findings),
+            at=to_text(now),
+        )
+        detail = {"reason": ending.reason, "detail": ending.detail}
+        self._event(now, row["incident_id"], row["id"], f"run_{ending.state}", detail)
+
+    def _event(
+        self,
+        now: datetime,
+        incident_id: int,
+        run_id: int | None,
+        kind: str,
+        detail: Mapping[str, object],
+    ) -> None:
+        self._database.do(
+            "add_event",
+            at=to_text(now),
+            incident_id=incident_id,
+            run_id=run_id,
+            kind=kind,
+            detail=json.dumps(dict(detail)),
+        )

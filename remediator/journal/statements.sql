@@ -1,0 +1,159 @@
+-- name: add_delivery
+INSERT INTO deliveries (received_at, source, counts) VALUES (:at, :source, :counts);
+
+-- name: forget_deliveries
+DELETE FROM deliveries WHERE id <= (SELECT max(id) FROM deliveries) - :keep;
+
+-- name: add_event
+INSERT INTO events (at, incident_id, run_id, kind, detail)
+VALUES (:at, :incident_id, :run_id, :kind, :detail);
+
+-- name: open_incident
+INSERT INTO incidents (runbook, target, opened_at) VALUES (:runbook, :target, :at);
+
+-- name: open_incidents
+SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
+FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
+WHERE i.closed_at IS NULL ORDER BY i.id;
+
+-- name: incidents_without_fault
+SELECT id, runbook, target FROM incidents i
+WHERE closed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
+                  AND r.state IN ('claimed', 'executing', 'verifying', 'interrupted'));
+
+-- name: close_incident
+UPDATE incidents SET closed_at = :at WHERE id = :id;
+
+-- name: firing_signals
+SELECT s.id, s.name, s.identity, s.source, s.last_seen_at, s.incident_id, i.runbook, i.target
+FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL;
+
+-- name: add_signal
+INSERT INTO signals (incident_id, name, identity, fingerprint, source, starts_at, received_at,
+                     last_seen_at)
+VALUES (:incident_id, :name, :identity, :fingerprint, :source, :starts_at, :at, :at);
+
+-- name: see_signal
+UPDATE signals SET last_seen_at = :at WHERE id = :id;
+
+-- name: resolve_signal
+UPDATE signals SET resolved_at = :at WHERE id = :id AND resolved_at IS NULL;
+
+-- name: signal_that_leads
+SELECT identity, starts_at, received_at, resolved_at IS NULL AS firing FROM signals
+WHERE incident_id = :incident_id
+ORDER BY resolved_at IS NULL DESC, CASE WHEN resolved_at IS NULL THEN id ELSE -id END LIMIT 1;
+
+-- name: last_run
+SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1;
+
+-- name: run
+SELECT * FROM runs WHERE id = :id;
+
+-- name: open_run_of_incident
+SELECT * FROM runs WHERE incident_id = :incident_id
+  AND state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+
+-- name: active_runs
+SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying');
+
+-- name: blocking_reasons
+SELECT reason FROM guards WHERE run_id = :run_id AND verdict = 'blocked' ORDER BY position;
+
+-- name: steps_of_run
+SELECT id, step_id, intent_at, outcome FROM steps WHERE run_id = :run_id ORDER BY id;
+
+-- name: past_runs
+SELECT id, runbook, target, state, claimed_at, ended_at FROM runs
+WHERE claimed_at IS NOT NULL AND id != :run_id
+  AND (claimed_at >= :since OR ended_at >= :since OR ended_at IS NULL);
+
+-- name: add_run
+INSERT INTO runs (incident_id, runbook, target, state, created_at)
+VALUES (:incident_id, :runbook, :target, 'blocked', :at);
+
+-- name: judge_run
+UPDATE runs SET state = :state, reason = :reason, detail = :detail,
+    blocked_since = CASE WHEN :state != 'blocked' THEN NULL
+                         WHEN reason IS :reason THEN coalesce(blocked_since, :at)
+                         ELSE :at END,
+    claimed_at = CASE WHEN :state = 'claimed' THEN :at END,
+    ended_at = CASE WHEN :state = 'skipped' THEN :at END
+WHERE id = :id AND state = 'blocked';
+
+-- name: move_run
+UPDATE runs SET state = :state,
+    acted_at = CASE WHEN :state = 'verifying' THEN coalesce(acted_at, :at) ELSE acted_at END
+WHERE id = :id;
+
+-- name: end_run
+UPDATE runs SET state = :state, reason = :reason, detail = :detail, findings = :findings,
+    ended_at = :at, verified_at = CASE WHEN acted_at IS NULL THEN NULL ELSE :at END
+WHERE id = :id AND ended_at IS NULL;
+
+-- name: forget_guards
+DELETE FROM guards WHERE run_id = :run_id;
+
+-- name: add_guard
+INSERT INTO guards (run_id, position, guard, verdict, reason, detail)
+VALUES (:run_id, :position, :guard, :verdict, :reason, :detail);
+
+-- name: add_step
+INSERT INTO steps (incident_id, run_id, runbook, step_id, action, repeat, intent_at)
+SELECT incident_id, id, runbook, :step_id, :action, :repeat, :at FROM runs WHERE id = :run_id
+ON CONFLICT DO NOTHING;
+
+-- name: end_step
+UPDATE steps SET outcome = :outcome, outcome_at = :at, summary = :summary, evidence = :evidence
+WHERE id = :id AND outcome IS NULL;
+
+-- name: step_owner
+SELECT incident_id, run_id, step_id FROM steps WHERE id = :id;
+
+-- name: add_escalation
+INSERT INTO escalations (incident_id, at, runbook, reason, summary)
+VALUES (:incident_id, :at, :runbook, :reason, :summary) ON CONFLICT DO NOTHING;
+
+-- name: escalations_to_send
+SELECT e.*, i.target, i.closed_at FROM escalations e JOIN incidents i ON i.id = e.incident_id
+WHERE e.cleared_at IS NULL ORDER BY e.incident_id;
+
+-- name: escalation_sent
+UPDATE escalations SET sent_at = :at WHERE incident_id = :incident_id;
+
+-- name: escalation_cleared
+UPDATE escalations SET cleared_at = :at WHERE incident_id = :incident_id;
+
+-- name: runs_in_progress_by_target
+SELECT target, count(*) AS total FROM runs
+WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted') GROUP BY target;
+
+-- name: open_escalations_by_target
+SELECT i.target, count(*) AS total FROM escalations e JOIN incidents i ON i.id = e.incident_id
+WHERE i.closed_at IS NULL GROUP BY i.target;
+
+-- name: incidents_newest_first
+SELECT * FROM incidents ORDER BY id DESC LIMIT :limit;
+
+-- name: incident
+SELECT * FROM incidents WHERE id = :id;
+
+-- name: signals_of_incident
+SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id;
+
+-- name: runs_of_incident
+SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id;
+
+-- name: guards_of_run
+SELECT guard, verdict, reason, detail FROM guards WHERE run_id = :run_id ORDER BY position;
+
+-- name: full_steps_of_run
+SELECT * FROM steps WHERE run_id = :run_id ORDER BY id;
+
+-- name: escalation_of_incident
+SELECT at, reason, summary, cleared_at FROM escalations WHERE incident_id = :incident_id;
+
+-- name: events_of_incident
+SELECT at, run_id, kind, detail FROM events WHERE incident_id = :incident_id ORDER BY id;

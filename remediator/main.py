@@ -1,0 +1,224 @@
+"""The remediator's command: flags, configuration, wiring, serving, stopping.
+
+Rule: the only place that wires, makes a clock and ends the process.
+"""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from types import FrameType
+
+import click
+import waitress  # type: ignore[import-untyped]  # it ships no types
+
+from remediator.actions import ACTIONS, Clients
+from remediator.config import Config, load_config
+from remediator.config_mistakes import ConfigError
+from remediator.journal import (
+    Database,
+    Intake,
+    JournalLocked,
+    JournalUnavailable,
+    Records,
+    RunLog,
+)
+from remediator.metrics import Metrics, RunGauges
+from remediator.notify import AlertmanagerPager
+from remediator.outcomes import Reason, State
+from remediator.pages import Pages
+from remediator.pipeline import Ports, remediate
+from remediator.policy import Step
+from remediator.ports import Action, Stopped
+from remediator.prometheus import Prometheus
+from remediator.reconcile import Reconciler
+from remediator.runs import Change, Ending, Incident
+from remediator.verify import MonitoringVerifier
+from remediator.web import Parts, create_app
+from remediator.worker import Duties, Worker
+
+log = logging.getLogger("remediator")
+
+EXIT_BAD_CONFIG = 2
+DRAIN_SECONDS = 25.0  # below the 30 s that compose gives before it kills
+LATE_TURNS = 3
+THREADS = 8
+CONNECTIONS = 64
+
+
+@click.command()
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default=Path("remediator.yml"),
+    show_default=True,
+)
+@click.option("--config.check", "config_check", is_flag=True, help="Check the file and leave.")
+@click.version_option(installed_version("stackmedic"), message="stackmedic %(version)s")
+def main(config_file: Path, *, config_check: bool) -> None:
+    """Mends what its runbook says can be mended, on Alertmanager's webhooks."""
+    try:
+        config = load_config(config_file, ACTIONS)
+    except ConfigError as error:
+        click.echo(error, err=True)
+        raise SystemExit(EXIT_BAD_CONFIG) from None
+    if config_check:
+        click.echo(f"{config_file}: good")
+        return
+    _log_to_stderr()
+    try:
+        _serve(config, _token(config.token_file))
+    except (JournalLocked, JournalUnavailable, OSError, ValueError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence, not a traceback
+        raise SystemExit(1) from None
+
+
+def _token(path: Path) -> bytes:
+    token = path.read_bytes().strip()
+    if not token:
+        raise ValueError(f"{path} is empty; webhook.token_file must hold the token")
+    return token
+
+
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    intake: Intake
+    runs: RunLog
+    records: Records
+
+
+def _serve(config: Config, token: bytes) -> None:
+    stop = threading.Event()
+    with ExitStack() as stack:
+        database = stack.enter_context(closing(Database(config.state_file)))
+        metrics = Metrics(config.policy, installed_version("stackmedic"))
+        memory = timedelta(seconds=config.policy.memory_seconds)
+        runs = RunLog(database, memory, partial(_changed, metrics))
+        journal = _Journal(Intake(database), runs, Records(database))
+        metrics.registry.register(RunGauges(journal.records, config.policy.topology))
+        left = runs.interrupt_all(_now())
+        if left:
+            log.warning("%d runs were cut off by the last stop; they are taken up again", left)
+        worker = _worker(config, journal, metrics, stop, stack)
+        server = waitress.create_server(
+            create_app(_parts(config, token, journal, metrics, worker)),
+            host=config.host,
+            port=config.port,
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            # A little over the cap, so that the application can say 413 in its own words;
+            # never to a temporary file.
+            max_request_body_size=2 * config.max_body_bytes,
+            inbuf_overflow=2 * config.max_body_bytes,
+            ident="stackmedic-remediator",
+        )
+        worker.start()
+        log.info("listening on %s:%d, mode %s", config.host, config.port, config.policy.mode)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, partial(_leave, stop))
+        server.run()  # until _leave
+        log.info("stopping")
+        server.close()
+        if not worker.stop(DRAIN_SECONDS):
+            log.warning("a step is still under way; it will be looked at on the next start")
+
+
+def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> None:
+    stop.set()
+    raise SystemExit(0)  # waitress takes it as the end of serving
+
+
+def _worker(
+    config: Config, journal: _Journal, metrics: Metrics, stop: threading.Event, stack: ExitStack
+) -> Worker:
+    policy = config.policy
+    prometheus = stack.enter_context(
+        closing(Prometheus(config.prometheus_url, freshness_job=config.freshness_job))
+    )
+    age = policy.max_data_age_seconds
+    verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
+    pager = AlertmanagerPager(config.alertmanager_url, clock=_now, external_url=config.external_url)
+    clients = Clients(config.docker_url, config.exporter_url, clock=_now, wait=time.sleep)
+    ports = Ports(
+        journal=journal.runs,
+        alerts=prometheus,
+        verifier=stack.enter_context(closing(verifier)),
+        action=partial(_action, clients),
+        clock=_now,
+        wait=partial(_wait, stop),
+    )
+    reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
+    duties = Duties(
+        open_incidents=journal.runs.open_incidents,
+        remediate=partial(remediate, policy=policy, ports=ports),
+        abandon=partial(_abandon, journal.runs),
+        reconcile=reconciler.once,
+        page=Pages(journal.runs, stack.enter_context(closing(pager)), _now).send,
+    )
+    return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
+
+
+def _parts(
+    config: Config, token: bytes, journal: _Journal, metrics: Metrics, worker: Worker
+) -> Parts:
+    late_after = max(LATE_TURNS * config.reconcile_interval_seconds, 10.0)
+    return Parts(
+        policy=config.policy,
+        token=token,
+        max_body_bytes=config.max_body_bytes,
+        intake=journal.intake,
+        records=journal.records,
+        metrics=metrics,
+        wake=worker.wake,
+        late=lambda: worker.seconds_since_turn > late_after,
+        clock=_now,
+        version=installed_version("stackmedic"),
+    )
+
+
+def _action(clients: Clients, step: Step) -> Action:
+    kind = ACTIONS[step.action]
+    return kind.make(kind.params.model_validate(step.params), clients)
+
+
+def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:
+    detail = f"a defect in the remediator: {defect}"
+    runs.abandon(incident, Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, detail), _now())
+
+
+def _changed(metrics: Metrics, change: Change) -> None:
+    metrics.run_changed(change)
+    why = f" ({change.reason})" if change.reason else ""
+    log.info("%s on %s: %s%s", change.runbook, change.target, change.state, why)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _wait(stop: threading.Event, seconds: float) -> None:
+    if stop.wait(seconds):
+        raise Stopped
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    formatter.converter = time.gmtime
+    formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request is too many
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The remediator's own metrics: every name, help and label set is here, once.
+
+Rule: each combination of labels exists from the start, at 0; the label values are the
+words of `remediator/outcomes.py`. The gauges of runs are read from the journal when asked:
+a journal that cannot be read leaves them out, because nobody can tell then.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from remediator.journal import JournalUnavailable, Records
+from remediator.outcomes import Reason, State
+from remediator.planner import ACCEPTED
+from remediator.policy import Mode, Policy
+from remediator.runs import Change
+
+WEBHOOK_CODES = ("200", "400", "401", "405", "413", "500", "503")
+RECEIVED = (
+    ACCEPTED,
+    Reason.RESOLVED.value,
+    Reason.UNKNOWN_ALERT.value,
+    Reason.UNKNOWN_TARGET.value,
+    Reason.OVERSIZED.value,
+)
+BLOCKING = (
+    Reason.MODE_OBSERVE,
+    Reason.PROMETHEUS_UNREACHABLE,
+    Reason.DATA_STALE,
+    Reason.NOT_FIRING,
+    Reason.TOO_YOUNG,
+    Reason.DEPENDENCY_FIRING,
+    Reason.TARGET_BUSY,
+    Reason.COOLDOWN,
+    Reason.ATTEMPTS_EXHAUSTED,
+    Reason.BUDGET_EXHAUSTED,
+)
+MEND_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+
+
+class Metrics:
+    def __init__(self, policy: Policy, version: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = self._counter(
+            "remediator_webhook_requests", "Webhook requests by the status answered.", ["code"]
+        )
+        self._received = self._counter(
+            "remediator_alerts_received", "Alerts in webhooks, by what they counted as.", ["result"]
+        )
+        self._unknown = self._counter(
+            "remediator_unknown_alerts", "Alerts in webhooks that no runbook lists.", []
+        )
+        self._runs = self._counter(
+            "remediator_runs", "Times that a run entered a state.", ["runbook", "state"]
+        )
+        self._blocked = self._counter(
+            "remediator_blocked", "Times that a run was blocked for a new reason.", ["reason"]
+        )
+        self._found = self._counter(
+            "remediator_reconcile_found", "Firing alerts that no webhook had told.", []
+        )
+        self._reconciled_at = Gauge(
+            "remediator_reconcile_last_success_timestamp_seconds",
+            "When Prometheus was last read with success.",
+            registry=self.registry,
+        )
+        self._to_mend = Histogram(
+            "remediator_time_to_mend_seconds",
+            "From the start of the alert to the verified end of the fault.",
+            buckets=MEND_BUCKETS,
+            registry=self.registry,
+        )
+        self._initialise(policy, version)
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _initialise(self, policy: Policy, version: str) -> None:
+        for code in WEBHOOK_CODES:
+            self._requests.labels(code)
+        for result in RECEIVED:
+            self._received.labels(result)
+        for reason in BLOCKING:
+            self._blocked.labels(reason.value)
+        for runbook in policy.runbooks:
+            for state in State:
+                self._runs.labels(runbook, state.value)
+        mode = Gauge(
+            "remediator_mode", "1 for the mode in force.", ["mode"], registry=self.registry
+        )
+        for known in Mode:
+            mode.labels(known.value).set(known is policy.mode)
+        Gauge(
+            "stackmedic_build_info", "1, labelled with the version.", ["version"],
+            registry=self.registry,
+        ).labels(version).set(1)  # fmt: skip
+
+    def webhook_answered(self, code: int) -> None:
+        self._requests.labels(str(code)).inc()
+
+    def alerts_received(self, counts: Mapping[str, int]) -> None:
+        for result, count in counts.items():
+            self._received.labels(result).inc(count)
+        self._unknown.inc(counts.get(Reason.UNKNOWN_ALERT.value, 0))
+
+    def reconciled(self, found: int, at: datetime) -> None:
+        self._found.inc(found)
+        self._reconciled_at.set(at.timestamp())
+
+    def run_changed(self, change: Change) -> None:
+        self._runs.labels(change.runbook, change.state.value).inc()
+        if change.state is State.BLOCKED and change.reason is not None:
+            self._blocked.labels(change.reason.value).inc()
+        if change.seconds_to_mend is not None:
+            self._to_mend.observe(change.seconds_to_mend)
+
+
+class RunGauges(Collector):
+    """Read from the journal at each scrape, one series for each key of the topology."""
+
+    def __init__(self, records: Records, targets: Iterable[str]) -> None:
+        self._records = records
+        self._targets = tuple(targets)
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        yield self._family(
+            "remediator_run_in_progress",
+            "1 while a run holds the service.",
+            self._records.runs_in_progress,
+        )
+        yield self._family(
+            "remediator_runs_not_mended",
+            "Open incidents of the service that a human was called for.",
+            self._records.runs_not_mended,
+        )
+
+    def _family(self, name: str, text: str, read: Callable[[], Mapping[str, int]]) -> Metric:
+        family = GaugeMetricFamily(name, text, labels=["service"])
+        try:
+            counted = read()
+        except JournalUnavailable:
+            return family
+        for target in self._targets:
+            family.add_metric([target], counted.get(target, 0))
+        return family

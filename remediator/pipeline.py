@@ -1,0 +1,254 @@
+"""One open incident, once through: alert -> plan -> guard -> action -> verify -> record.
+
+Rule: the order stands in `remediate`, on one screen. It knows ports only: no client, no
+clock of its own. Errors of the journal and Stopped pass through; what they leave behind in
+the journal is taken up again by `resume`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from remediator import guards
+from remediator.alerts import is_same_alert
+from remediator.outcomes import NOT_MENDED, Reason, State
+from remediator.planner import NoPlan, Plan, next_plan
+from remediator.policy import Policy, Repeat, Step
+from remediator.ports import (
+    Action,
+    Alerts,
+    AlertState,
+    Check,
+    Effect,
+    Refused,
+    RemediationError,
+    Transient,
+    Verifier,
+)
+from remediator.runs import ACTIVE, Ending, Incident, Judgement, PastRun, Run
+
+
+class RunJournal(Protocol):
+    """What the pipeline writes down; `remediator.journal.RunLog` is the real one."""
+
+    def claim(
+        self,
+        incident_id: int,
+        plan: Plan,
+        judge: Callable[[tuple[PastRun, ...]], Judgement],
+        now: datetime,
+    ) -> Run: ...
+
+    def intend(self, run_id: int, step: Step, now: datetime) -> int | None: ...
+
+    def outcome(
+        self,
+        step_row: int,
+        outcome: str,
+        summary: str,
+        evidence: Mapping[str, object],
+        now: datetime,
+    ) -> None: ...
+
+    def move(self, run_id: int, state: State, now: datetime) -> None: ...
+
+    def finish(self, run_id: int, ending: Ending, now: datetime) -> None: ...
+
+    def escalate(
+        self, incident_id: int, runbook: str, reason: Reason, summary: str, now: datetime
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that the pipeline reaches. `wait` may raise Stopped; `action` makes a step's action."""
+
+    journal: RunJournal
+    alerts: Alerts
+    verifier: Verifier
+    action: Callable[[Step], Action]
+    clock: Callable[[], datetime]
+    wait: Callable[[float], None]
+
+
+def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
+    """Take an incident as far as it goes now. True: look at it again, something has changed."""
+    last = incident.last_run
+    if last is not None and last.state in ACTIVE:
+        return resume(incident, last, policy, ports)
+    plan = next_plan(incident, policy)  # alert -> plan
+    if isinstance(plan, NoPlan):
+        return _call_human(incident, plan.reason, plan.detail, ports)
+    if not isinstance(plan, Plan):
+        return False
+    state = _firing_now(ports.alerts)
+    if _just_mended(incident, state):
+        return False
+
+    now = ports.clock()
+    run = ports.journal.claim(  # guard
+        incident.id,
+        plan,
+        lambda past: guards.judge(guards.Case(plan, policy, incident.started_at, state, past, now)),
+        now,
+    )
+    if run.state is not State.CLAIMED:
+        return _call_human_if_stuck(incident, run, now, ports)
+
+    ending = act(plan, run, ports)  # action
+    if ending is None:
+        ending = verify(plan, run, ports)  # verify
+    return record(incident, run, ending, policy, ports)  # record
+
+
+def act(plan: Plan, run: Run, ports: Ports) -> Ending | None:
+    """The steps that are not done yet, in order. An Ending when one of them did not go well."""
+    done = {record.step_id for record in run.steps if record.outcome == "done"}
+    for step in plan.runbook.steps:
+        if step.id not in done:
+            ending = _take(step, plan, run, ports)
+            if ending is not None:
+                return ending
+    return None
+
+
+def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
+    """1. look  2. write the intent  3. act  4. write the outcome."""
+    action, row, began = ports.action(step), None, ports.clock()
+    try:
+        ready = action.precheck(plan.target)
+        if isinstance(ready, Refused):
+            return Ending(State.FAILED, ready.reason, ready.detail)
+        began = ports.clock()
+        row = ports.journal.intend(run.id, step, began)
+        if row is None:
+            never = f"step {step.id} was tried in this incident already and is never repeated"
+            return Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, never)
+        done = action.run(plan.target, timeout_seconds=step.timeout_seconds)
+    except RemediationError as error:
+        now = ports.clock()
+        if row is not None:
+            ports.journal.outcome(row, "failed", str(error), {}, now)
+        overran = now - began >= timedelta(seconds=step.timeout_seconds)
+        reason = Reason.ACTION_TIMEOUT if overran else Reason.ACTION_FAILED
+        return Ending(State.FAILED, reason, str(error))
+    ports.journal.outcome(row, "done", done.summary, done.evidence, ports.clock())
+    return None
+
+
+def verify(plan: Plan, run: Run, ports: Ports) -> Ending:
+    """Look until all checks pass so many times in a row, or the time is over."""
+    wanted = plan.runbook.verify
+    ports.journal.move(run.id, State.VERIFYING, ports.clock())
+    until = ports.clock() + timedelta(seconds=wanted.within_seconds)
+    in_a_row = 0
+    while True:
+        findings = ports.verifier.look(plan.checks, plan.target, plan.labels)
+        verdicts = {finding.verdict for finding in findings}
+        in_a_row = in_a_row + 1 if verdicts == {Check.PASS} else 0
+        if in_a_row >= wanted.consecutive:
+            good = f"all checks passed {in_a_row} times in a row"
+            return Ending(State.EFFECTIVE, Reason.VERIFIED, good, findings)
+        if ports.clock() >= until:
+            break
+        ports.wait(wanted.interval_seconds)
+    if Check.FAIL in verdicts:
+        failed = "; ".join(f.detail for f in findings if f.verdict is Check.FAIL)
+        return Ending(State.INEFFECTIVE, Reason.NOT_VERIFIED, failed, findings)
+    unknown = "; ".join(f.detail for f in findings if f.verdict is Check.INCONCLUSIVE)
+    if not unknown:
+        unknown = f"the checks passed {in_a_row} times in a row, {wanted.consecutive} are wanted"
+    return Ending(State.INCONCLUSIVE, Reason.NO_DATA, unknown, findings)
+
+
+def record(incident: Incident, run: Run, ending: Ending, policy: Policy, ports: Ports) -> bool:
+    """Write how the run ended; call a human when nothing is left to try. Always True."""
+    now = ports.clock()
+    ports.journal.finish(run.id, ending, now)
+    rungs = policy.rungs(incident.runbook) if incident.runbook in policy.runbooks else ()
+    is_last = not rungs or run.runbook == rungs[-1] or run.runbook not in rungs
+    if ending.state in NOT_MENDED and is_last:
+        summary = f"{run.runbook} on {run.target} ended {ending.state}: {ending.detail}"
+        ports.journal.escalate(incident.id, run.runbook, ending.reason, summary, now)
+    return True
+
+
+def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
+    """Take up a run whose process or journal died under it; never act twice on a guess."""
+    if run.state is not State.INTERRUPTED:
+        ports.journal.move(run.id, State.INTERRUPTED, ports.clock())
+    if not run.steps:
+        untouched = "interrupted before anything was touched; it is judged afresh"
+        ending = Ending(State.CANCELLED, Reason.OUTCOME_UNKNOWN, untouched)
+        return record(incident, run, ending, policy, ports)
+    runbook, target = policy.runbooks.get(run.runbook), policy.topology.get(run.target)
+    if runbook is None or target is None:
+        gone = "interrupted, and its runbook or target is no longer configured"
+        ending = Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, gone)
+        return record(incident, run, ending, policy, ports)
+    plan = Plan(runbook, target, incident.labels)
+    broken = _settle(plan, run, ports)
+    failed = None if broken else act(plan, run, ports)
+    ending = failed or verify(plan, run, ports)
+    if broken and ending.state is not State.EFFECTIVE:
+        ending = Ending(State.INEFFECTIVE, Reason.OUTCOME_UNKNOWN, broken, ending.findings)
+    return record(incident, run, ending, policy, ports)
+
+
+def _settle(plan: Plan, run: Run, ports: Ports) -> str | None:
+    """Ask what became of the step that was cut off. A sentence when no step may follow it."""
+    steps = {step.id: step for step in plan.runbook.steps}
+    last = run.steps[-1]
+    if last.outcome == "failed":
+        return f"step {last.step_id} had failed when the process stopped"
+    if last.outcome is not None:
+        return None
+    step, effect = steps.get(last.step_id), Effect.UNKNOWN
+    if step is not None:
+        try:
+            effect = ports.action(step).probe(plan.target, intended_at=last.intent_at)
+        except RemediationError:
+            effect = Effect.UNKNOWN
+    found = f"found after an interruption: {effect}"
+    ports.journal.outcome(last.step_row, effect.value, found, {}, ports.clock())
+    may_repeat = step is not None and step.repeat is Repeat.IF_NOT_DONE
+    if effect is Effect.DONE or (effect is Effect.NOT_DONE and may_repeat):
+        return None
+    return f"step {last.step_id} was interrupted ({effect}) and is not repeated"
+
+
+def _firing_now(alerts: Alerts) -> AlertState | None:
+    """None when nobody can tell; the guards say no to that."""
+    try:
+        return alerts.now()
+    except Transient:
+        return None
+
+
+def _just_mended(incident: Incident, state: AlertState | None) -> bool:
+    """Its run worked, the alert is gone, only the incident has not been closed yet."""
+    last = incident.last_run
+    return (
+        last is not None
+        and last.state is State.EFFECTIVE
+        and state is not None
+        and not any(is_same_alert(alert.labels, incident.labels) for alert in state.firing)
+    )
+
+
+def _call_human(incident: Incident, reason: Reason, why: str, ports: Ports) -> bool:
+    """Once in an incident; True when it was now."""
+    if incident.escalated:
+        return False
+    summary = f"{incident.runbook} on {incident.target}: {why}"
+    ports.journal.escalate(incident.id, incident.runbook, reason, summary, ports.clock())
+    return True
+
+
+def _call_human_if_stuck(incident: Incident, run: Run, now: datetime, ports: Ports) -> bool:
+    reason = guards.needs_human(run.blocks, run.blocked_since or now, now)
+    if reason is None:
+        return False
+    why = f"the alert fires and nothing is done, blocked by {reason}"
+    return _call_human(incident, reason, why, ports)

@@ -1,0 +1,117 @@
+"""Which runbook entry an alert calls for, on which target: a Plan, or NoPlan with its reason.
+
+Rule: pure. Labels are untrusted: a target is a key of the topology or there is no plan,
+and an empty label never means "all".
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from remediator.alerts import Alert, AlertStatus
+from remediator.checks import CheckSpec, ProbesCheck
+from remediator.outcomes import NOT_MENDED, Reason, State
+from remediator.policy import Mode, Policy, Runbook
+from remediator.runs import Incident
+from remediator.topology import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One runbook entry on one target, because of the alert with these labels."""
+
+    runbook: Runbook
+    target: Target
+    labels: Mapping[str, str]
+
+    @property
+    def checks(self) -> tuple[CheckSpec, ...]:
+        """What verifies it; `probes: target` asks nothing of a target without probes."""
+        return tuple(
+            check
+            for check in self.runbook.verify.checks
+            if self.target.probes or not (isinstance(check, ProbesCheck) and check.names is None)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlan:
+    reason: Reason
+    detail: str
+
+
+def plan_for(labels: Mapping[str, str], policy: Policy) -> Plan | NoPlan:
+    """The plan of the alert's own runbook."""
+    name = labels.get("alertname", "")
+    runbook_id = policy.runbook_of_alert.get(name)
+    if runbook_id is None:
+        return NoPlan(Reason.UNKNOWN_ALERT, f"no runbook lists the alert {name[:100]!r}")
+    return plan_of(runbook_id, labels, policy)
+
+
+def plan_of(runbook_id: str, labels: Mapping[str, str], policy: Policy) -> Plan | NoPlan:
+    """The plan of a given runbook, a higher rung perhaps, for the alert with these labels."""
+    runbook = policy.runbooks[runbook_id]
+    key = runbook.target_key
+    if runbook.target_label is not None:
+        key = labels.get(runbook.target_label)
+    target = policy.topology.get(key) if key else None
+    if target is None:
+        return NoPlan(Reason.UNKNOWN_TARGET, f"{(key or '')[:100]!r} is not a key of the topology")
+    return Plan(runbook, target, dict(labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert that a runbook answers, with the plan that says on which target."""
+
+    alert: Alert
+    plan: Plan
+
+
+ACCEPTED = "accepted"
+"""How an alert counts that fires and has a plan; every other one counts under a Reason."""
+
+
+def triage(alerts: Iterable[Alert], policy: Policy) -> tuple[tuple[Told, ...], Counter[str]]:
+    """The alerts that have a plan, and how many counted as what."""
+    told: list[Told] = []
+    counts: Counter[str] = Counter()
+    for alert in alerts:
+        plan = plan_for(alert.labels, policy)
+        if isinstance(plan, NoPlan):
+            counts[plan.reason.value] += 1
+            continue
+        told.append(Told(alert, plan))
+        fires = alert.status is AlertStatus.FIRING
+        counts[ACCEPTED if fires else Reason.RESOLVED.value] += 1
+    return tuple(told), counts
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing is to be done for an incident now."""
+
+
+def next_plan(incident: Incident, policy: Policy) -> Plan | NoPlan | Rest:
+    """What an open incident calls for now: its own runbook, the rung it waits at, or the next.
+
+    NoPlan: the ladder has ended, and a human must be called.
+    """
+    last = incident.last_run
+    if incident.runbook not in policy.runbooks:
+        return Rest()  # an older config's incident: it closes when its alert is not known any more
+    rungs = policy.rungs(incident.runbook)
+    rung = rungs.index(last.runbook) if last is not None and last.runbook in rungs else 0
+    if last is not None and last.state in NOT_MENDED:
+        rung += 1
+        if rung == len(rungs):
+            reason = last.reason or Reason.NOT_VERIFIED
+            return NoPlan(reason, f"{last.runbook} ended {last.state}, and it was the last rung")
+    elif last is not None and last.state is State.EFFECTIVE:
+        rung = 0  # the fault came back
+    if not incident.firing:
+        return Rest()
+    if last is not None and last.state is State.SKIPPED and policy.mode is Mode.OBSERVE:
+        return Rest()
+    return plan_of(rungs[rung], incident.labels, policy)

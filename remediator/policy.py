@@ -1,0 +1,98 @@
+"""What the runbook allows: the frozen values that remediator.yml becomes.
+
+Rule: pure values, already checked. Whatever reads a Policy may trust that every name in it
+leads somewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from remediator.checks import Verification
+from remediator.topology import Target
+
+
+class Mode(StrEnum):
+    OBSERVE = "observe"  # judge and record, touch nothing
+    AUTO = "auto"
+
+
+class Risk(StrEnum):
+    SAFE = "safe"
+    DISRUPTIVE = "disruptive"
+    DATA = "data"  # cannot be undone
+
+
+class Repeat(StrEnum):
+    NEVER = "never"  # at most once in an incident, whatever crashes
+    IF_NOT_DONE = "if_not_done"  # once more when a probe says that the crash came first
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action of a runbook entry. `params` are valid for the action's own model."""
+
+    id: str
+    action: str
+    params: Mapping[str, object]
+    timeout_seconds: float
+    repeat: Repeat
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """For one runbook on one target: so many attempts in any window, so long between two."""
+
+    cooldown_seconds: float
+    attempts: int
+    per_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """One entry of the runbook. Exactly one of `target_key` and `target_label` is set."""
+
+    id: str
+    alerts: tuple[str, ...]
+    target_key: str | None
+    target_label: str | None
+    risk: Risk
+    firing_for_seconds: float
+    limits: RunLimits
+    steps: tuple[Step, ...]
+    verify: Verification
+    ladder: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides. `runbook_of_alert` maps an alert name to its one runbook id."""
+
+    mode: Mode
+    max_data_age_seconds: float
+    runs_per_hour: int
+    runs_per_day: int
+    topology: Mapping[str, Target]
+    runbooks: Mapping[str, Runbook]
+    runbook_of_alert: Mapping[str, str]
+
+    def rungs(self, runbook_id: str) -> tuple[str, ...]:
+        """The runbook and then its ladder, each rung followed by its own ladder, none twice."""
+        found: list[str] = []
+
+        def climb(rung: str) -> None:
+            if rung not in found:
+                found.append(rung)
+                for higher in self.runbooks[rung].ladder:
+                    climb(higher)
+
+        climb(runbook_id)
+        return tuple(found)
+
+    @property
+    def memory_seconds(self) -> float:
+        """How far back a guard ever looks."""
+        windows = [86400.0]
+        for runbook in self.runbooks.values():
+            windows += [runbook.limits.per_seconds, runbook.limits.cooldown_seconds]
+        return max(windows)

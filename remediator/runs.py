@@ -1,0 +1,132 @@
+"""Incidents and runs as the journal remembers them.
+
+Rule: pure values, aware UTC times. An incident is a fault on one target that one runbook
+entry (with its ladder) answers; a run is one attempt of one entry.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator.outcomes import Reason, State
+from remediator.ports import Finding
+
+ACTIVE = frozenset({State.CLAIMED, State.EXECUTING, State.VERIFYING, State.INTERRUPTED})
+"""States in which a run holds its target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one guard says of one run."""
+
+    guard: str
+    answer: Allowed | Blocked
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All guards' verdicts, and the state that they put the run in."""
+
+    state: State
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def blocks(self) -> tuple[Blocked, ...]:
+        return tuple(v.answer for v in self.verdicts if isinstance(v.answer, Blocked))
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that was allowed, as the guards count it."""
+
+    run_id: int
+    runbook: str
+    target: str
+    state: State
+    claimed_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What the journal knows of one step: an intent, and perhaps how it ended."""
+
+    step_row: int
+    step_id: str
+    intent_at: datetime
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt. `reason` is why it is where it is; `blocks` all that its guards say no for."""
+
+    id: int
+    runbook: str
+    target: str
+    state: State
+    reason: Reason | None = None
+    blocks: frozenset[Reason] = frozenset()
+    blocked_since: datetime | None = None
+    steps: tuple[StepRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An open incident.
+
+    `labels` and `started_at` are those of its oldest alert that fires, or of its newest
+    alert when none fires any more.
+    """
+
+    id: int
+    runbook: str
+    target: str
+    labels: Mapping[str, str]
+    started_at: datetime
+    firing: bool
+    escalated: bool
+    last_run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, with the sentence for a human."""
+
+    state: State
+    reason: Reason
+    detail: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A call for a human that stays open until its incident closes."""
+
+    incident_id: int
+    target: str
+    runbook: str
+    reason: Reason
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A run entered a state. `seconds_to_mend`: only of an effective one, since its alert began."""
+
+    runbook: str
+    target: str
+    state: State
+    reason: Reason | None
+    seconds_to_mend: float | None = None

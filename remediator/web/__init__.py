@@ -1,0 +1,68 @@
+"""The remediator over HTTP: the webhook in, the record and the metrics out.
+
+Rule: a request stores or reads, it never acts. Errors are JSON with one sentence.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Flask, Response, jsonify
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from werkzeug.exceptions import HTTPException
+
+from remediator.journal import Intake, JournalUnavailable, Records
+from remediator.metrics import Metrics
+from remediator.policy import Policy
+from remediator.web import api, webhook
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of. `wake` must not block; `late` tells of a stuck worker."""
+
+    policy: Policy
+    token: bytes
+    max_body_bytes: int
+    intake: Intake
+    records: Records
+    metrics: Metrics
+    wake: Callable[[], None]
+    late: Callable[[], bool]
+    clock: Callable[[], datetime]
+    version: str
+
+
+def create_app(parts: Parts) -> Flask:
+    app = Flask("remediator", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # its default provider has it
+    app.register_blueprint(webhook.blueprint(parts))
+    app.register_blueprint(api.blueprint(parts))
+    app.register_error_handler(HTTPException, _as_json)
+    app.register_error_handler(JournalUnavailable, _unavailable)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(parts.metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/-/healthy")
+    def healthy() -> tuple[Response, int]:
+        if parts.late():
+            return jsonify(error="The worker does not go round; restart the remediator."), 503
+        return jsonify(status="healthy"), 200
+
+    @app.get("/-/ready")
+    def ready() -> tuple[Response, int]:
+        parts.records.runs_in_progress()  # 503 by its error when the journal cannot be read
+        return healthy()
+
+    return app
+
+
+def _as_json(error: HTTPException) -> tuple[Response, int, list[tuple[str, str]]]:
+    headers = [(k, v) for k, v in error.get_headers() if k in {"Allow", "WWW-Authenticate"}]
+    return jsonify(error=error.description), error.code or 500, headers
+
+
+def _unavailable(error: JournalUnavailable) -> tuple[Response, int]:
+    return jsonify(error=f"Try again: {error}."), 503

@@ -1,0 +1,63 @@
+"""POST /webhook/alertmanager: authenticate -> cap -> validate -> store -> 200.
+
+Rule: 200 means stored on disk. What cannot be stored is 503, which Alertmanager sends
+again; a body that can never be right is 400; an alert without a runbook is 200 and counted.
+"""
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from remediator.alerts import Delivery, Malformed, read_webhook
+from remediator.outcomes import Reason
+from remediator.planner import triage
+from remediator.web.auth import require_token
+
+if TYPE_CHECKING:
+    from remediator.web import Parts
+
+
+def blueprint(parts: "Parts") -> Blueprint:
+    routes = Blueprint("webhook", __name__)
+
+    @routes.post("/webhook/alertmanager")
+    def receive() -> Response:
+        require_token(parts.token)
+        delivery = _read(parts.max_body_bytes)
+        told, counts = triage(delivery.alerts, parts.policy)
+        if delivery.oversized:
+            counts[Reason.OVERSIZED.value] += delivery.oversized
+        parts.intake.deliver(told, counts, parts.clock())
+        parts.metrics.alerts_received(counts)
+        if told:
+            parts.wake()
+        return jsonify(stored=True, alerts=dict(Counter(counts)))
+
+    @routes.after_app_request
+    def count(response: Response) -> Response:
+        if request.path == "/webhook/alertmanager":
+            parts.metrics.webhook_answered(response.status_code)
+        return response
+
+    return routes
+
+
+def _read(max_body_bytes: int) -> Delivery:
+    """Errors: RequestEntityTooLarge, BadRequest."""
+    too_large = RequestEntityTooLarge(f"The body is over {max_body_bytes} bytes.")
+    if (request.content_length or 0) > max_body_bytes:
+        raise too_large
+    body = request.stream.read(max_body_bytes + 1)  # whatever length was promised
+    if len(body) > max_body_bytes:
+        raise too_large
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
+    delivery = read_webhook(parsed)
+    if isinstance(delivery, Malformed):
+        raise BadRequest(delivery.sentence)
+    return delivery
