@@ -28,7 +28,8 @@ _WORDS = {
     b"crit": Level.CRITICAL,
 }
 _REDIS = {b"#": Level.WARNING, b"*": Level.INFO, b"-": Level.DEBUG, b".": Level.DEBUG}
-_NAMES = b"|".join(sorted(_WORDS, key=lambda word: -len(word)))
+# In reverse, so that "warning" is tried before "warn".
+_NAMES = b"|".join(sorted(_WORDS.keys(), reverse=True))
 
 # {"level": "error"}, escaped, anywhere in a message that is a JSON object.
 _JSON = re.compile(

@@ -125,7 +125,7 @@ class PostgresCollector:
             return self._hello(deadline)
         except psycopg.OperationalError:
             # A kept connection may have died with a restart: once more on a fresh one.
-            if not kept:
+            if not kept or self._clock() >= deadline:
                 raise
             self.close()
             return self._hello(deadline)
