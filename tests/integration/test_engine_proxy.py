@@ -17,6 +17,7 @@ import pytest
 from docker.models.containers import Container
 
 from demo.images import LOCAL, OFFICIAL
+from remediator.actions.engine import connect
 
 REPO = Path(__file__).resolve().parents[2]
 LABELS = {"stackmedic-test": "1"}
@@ -252,6 +253,18 @@ def test_the_remediator_tests_and_reloads_nginx(proxied: Proxied) -> None:
 
     code, output = exec_in(client, proxied.nginx.name, ["nginx", "-s", "reload"])
     assert code == 0
+
+
+@only("rw")
+def test_the_remediators_own_engine_client_passes(proxied: Proxied) -> None:
+    with connect(f"tcp://{proxied.host}", timeout_seconds=10) as client:
+        tested = client.execute(proxied.nginx.name, ["nginx", "-t"])
+        client.restart(proxied.redis.name, stop_timeout_seconds=1, timeout_seconds=20)
+        lines = client.last_log_lines(proxied.redis.name, 5)
+
+        assert (tested.exit_code, "test is successful" in tested.output) == (0, True)
+        assert client.inspect(proxied.redis.name).status == "running"
+        assert lines
 
 
 @only("rw")
