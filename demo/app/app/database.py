@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 from app import settings
 
 POOL_SIZE = 8
-WAIT_SECONDS = 1.5
+WAIT_SECONDS = 1.0
 
 
 def _arguments() -> dict[str, Any]:

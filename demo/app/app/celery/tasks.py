@@ -19,15 +19,19 @@ ALIVE = Path("/tmp/worker-alive")  # noqa: S108 - read by the container's health
 STUCK_SECONDS = 3600.0
 LEADERBOARD_EVERY_SECONDS = 10.0
 
-celery = Celery("piano_tutor", broker=settings.BROKER_URL, backend=settings.BROKER_URL)
+# Results are rows in the database. Results in Redis would have each sender listen there, and
+# hang for 20 seconds when Redis is away.
+celery = Celery("piano_tutor", broker=settings.BROKER_URL)
 celery.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,  # a worker outlives any absence of its broker
-    broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 2},
-    redis_socket_timeout=2,
-    redis_socket_connect_timeout=2,
-    redis_retry_on_timeout=False,
-    result_expires=600,
+    # A task whose worker died is given to another after the visibility timeout.
+    broker_transport_options={
+        "socket_timeout": 3,
+        "socket_connect_timeout": 2,
+        "visibility_timeout": 300,
+    },
+    task_ignore_result=True,
     # A web request waits for this; it rather fails than hangs.
     task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
     task_acks_late=True,
@@ -77,7 +81,7 @@ def refresh_leaderboard() -> int:
     return len(best)
 
 
-@celery.task
+@celery.task(acks_late=False)  # so that a restart of the worker gets rid of it
 def wait_for_ever() -> None:
     """Takes one of the worker's processes away: the fault stuck_task of the backend."""
     time.sleep(STUCK_SECONDS)
