@@ -18,6 +18,7 @@ from types import FrameType
 
 import click
 import waitress  # type: ignore[import-untyped]  # it ships no types
+from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
 from remediator.config import Config, load_config
@@ -97,6 +98,7 @@ class _Journal:
 
 def _serve(config: Config, token: bytes) -> None:
     stop = threading.Event()
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
     with ExitStack() as stack:
         database = stack.enter_context(closing(Database(config.state_file)))
         metrics = Metrics(config.policy, installed_version("stackmedic"))

@@ -112,13 +112,15 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """A call for a human that stays open until its incident closes."""
+    """A call for a human, `is_open` until its incident closes. `sent_at`: when it last went out."""
 
     incident_id: int
     target: str
     runbook: str
     reason: Reason
     summary: str
+    sent_at: datetime | None
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,18 +199,17 @@ class RunLog:
             if database.do("add_escalation", incident_id=incident_id, at=at, **words) is not None:
                 self._event(now, incident_id, None, "escalated", words)
 
-    def escalations(self) -> list[tuple[Escalation, bool]]:
-        """Every call that is not cleared, and whether its incident is still open."""
+    def escalations(self) -> list[Escalation]:
+        """Every call that is not cleared. Errors: JournalUnavailable."""
         return [
-            (
-                Escalation(
-                    row["incident_id"],
-                    row["target"],
-                    row["runbook"],
-                    Reason(row["reason"]),
-                    row["summary"],
-                ),
-                row["closed_at"] is None,
+            Escalation(
+                incident_id=row["incident_id"],
+                target=row["target"],
+                runbook=row["runbook"],
+                reason=Reason(row["reason"]),
+                summary=row["summary"],
+                sent_at=to_time(row["sent_at"]) if row["sent_at"] else None,
+                is_open=row["closed_at"] is None,
             )
             for row in self._database.all("escalations_to_send")
         ]
