@@ -15,6 +15,8 @@ from remediator.ports import Permanent, Transient
 
 _TIMEOUT_SECONDS = 3.0
 _LIVES = timedelta(minutes=5)
+# An end that is not yet past by Alertmanager's clock would lose against that of the last page.
+_CLOCKS_APART = timedelta(seconds=1)
 _SERVER_ERROR = 500
 _TOO_MANY_REQUESTS = 429
 
@@ -43,14 +45,18 @@ class AlertmanagerPager:
     def page(
         self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
     ) -> None:
+        now = self._clock()
         alert = self._alert(incident_id, target, runbook, reason, summary)
-        self._post(alert | {"endsAt": _rfc3339(self._clock() + _LIVES)}, incident_id)
+        # Without startsAt Alertmanager would take endsAt for it. It keeps the earliest.
+        times = {"startsAt": _rfc3339(now), "endsAt": _rfc3339(now + _LIVES)}
+        self._post(alert | times, incident_id)
 
     def clear(
         self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
     ) -> None:
+        ended_at = _rfc3339(self._clock() - _CLOCKS_APART)
         alert = self._alert(incident_id, target, runbook, reason, summary)
-        self._post(alert | {"endsAt": _rfc3339(self._clock())}, incident_id)
+        self._post(alert | {"startsAt": ended_at, "endsAt": ended_at}, incident_id)
 
     def close(self) -> None:
         self._client.close()

@@ -5,7 +5,7 @@ Rule: pure. Rather one word too many hidden than one secret in the journal.
 
 import re
 
-_LONGEST_LINE = 8192
+_LONGEST_LINE = 4096
 _SHOWN_OF_A_LINE = 1000
 _HIDDEN = "***"
 
@@ -18,7 +18,7 @@ _RULES = (
     re.compile(r"(?P<kept>[a-z][a-z0-9+.-]{0,20}://)[^\s/@]{0,500}(?=@)", re.IGNORECASE),
     re.compile(r"(?P<kept>\b(?:bearer|basic)\s{1,5})[\w.~+/=-]{6,}", re.IGNORECASE),
     re.compile(
-        rf"(?P<kept>[\w.-]{{0,40}}{_TELLTALE}[\w.-]{{0,40}}\\?[\"']?\s{{0,5}}[:=]\s{{0,5}})"
+        rf"(?P<kept>{_TELLTALE}[\w.-]{{0,40}}\\?[\"']?\s{{0,5}}[:=]\s{{0,5}})"
         r"(?:\\?\"[^\"]*\"?|\\?'[^']*'?|[^\s\"',;&}]+)",
         re.IGNORECASE,
     ),

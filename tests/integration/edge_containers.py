@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from remediator.actions import ACTIONS, Clients
 from remediator.ports import Action
+from tests.http_fakes import served
 
 POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "stackmedic-demo/postgres:15")
 REDIS_IMAGE = os.environ.get("REDIS_IMAGE", "stackmedic-demo/redis:7")
@@ -131,23 +132,11 @@ def fake_exporter(probes: dict[str, bool]) -> Iterator[FakeExporter]:
             self.end_headers()
             self.wfile.write(body)
 
+        @override
         def log_message(self, *arguments: object) -> None: ...
 
     with served(Handler) as exporter.url:
         yield exporter
-
-
-@contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -56,7 +57,7 @@ class Site:
     def switch(self, docker_url: str = DOCKER_URL) -> Action:
         return action("switch_colour", {}, exporter_url=self.exporter.url, docker_url=docker_url)
 
-    def with_switch(self, **changes: object) -> Target:
+    def with_switch(self, **changes: Any) -> Target:  # noqa: ANN401 - as replace()
         assert self.target.switch is not None
         return replace(self.target, switch=replace(self.target.switch, **changes))
 

@@ -1,6 +1,6 @@
 """flush_keys and flush_db against a real Redis with a cache database and Celery's keys."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import redis
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.integration, needs_docker]
 
 CACHE_DB = 0
 CELERY_DB = 1
-CELERY_TRACES = {
+CELERY_TRACES: Mapping[str, Callable[[redis.Redis], object]] = {
     "a binding": lambda client: client.sadd(
         "_kombu.binding.celery", "celery\x06\x16\x06\x16celery"
     ),
