@@ -17,6 +17,7 @@ LONGEST_LABEL = 1024
 _KEPT_LABEL_SETS = 100_000
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
@@ -119,6 +120,4 @@ def _escape(value: str) -> str:
 
 def clean(text: str) -> str:
     """Text that UTF-8 can hold: what was an undecodable byte becomes U+FFFD."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -37,7 +37,7 @@ _JSON = re.compile(
 )
 _LOGFMT = re.compile(rb"\b(?:level|lvl|severity)=(?:\\\")?([A-Za-z]+)")
 # 1:M 24 Nov 2026 10:00:00.000 # text
-_REDIS_LINE = re.compile(rb"\d+:[A-Z] .{20,30}\d\.\d{3} ([.\-*#]) ")
+_REDIS_LINE = re.compile(rb"\d+:[A-Z] [\w :]{15,30}\.\d{3} ([.\-*#]) ")
 # nginx and Apache write the word in lower case, in brackets: [error]
 _BRACKETS = re.compile(rb"\[(?:\w+:)?(" + _NAMES + rb")\]")
 # In capitals, on its own: Python, Celery's [..: ERROR/..], Postgres' "ERROR:  ", and most others.

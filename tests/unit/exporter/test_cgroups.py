@@ -1,0 +1,154 @@
+"""cgroup trees of both versions and both drivers, as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.collectors.cgroups import CgroupCollector
+from exporter.readings import (
+    Cause,
+    Container,
+    Containers,
+    ContainerState,
+    Unreachable,
+    Usage,
+    Usages,
+)
+from exporter.targets import Engine
+
+ID = "c" * 64
+RUNNING = Container(id=ID, name="web", image="i", state=ContainerState.RUNNING, cpu_quota=50000)
+
+V1 = {
+    "cpuacct": {"cpuacct.usage": "1500000000\n", "cpuacct.stat": "user 100\nsystem 50\n"},
+    "cpu": {"cpu.stat": "nr_periods 7\nnr_throttled 3\nthrottled_time 2500000000\n"},
+    "memory": {
+        "memory.usage_in_bytes": "1000\n",
+        "memory.stat": "cache 1\ntotal_cache 300\ntotal_rss 600\ntotal_mapped_file 20\n"
+        "total_swap 5\ntotal_inactive_file 250\n",
+    },
+    "pids": {"pids.current": "4\n"},
+}
+V2 = {
+    "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n"
+    "nr_periods 7\nnr_throttled 3\nthrottled_usec 2500000\n",
+    "memory.current": "1000\n",
+    "memory.stat": "anon 600\nfile 300\nfile_mapped 20\ninactive_file 250\n",
+    "memory.swap.current": "5\n",
+    "pids.current": "4\n",
+}
+EXPECTED = Usage(
+    cpu_seconds=1.5,
+    cpu_user_seconds=1.0,
+    cpu_system_seconds=0.5,
+    cfs_periods=7,
+    cfs_throttled_periods=3,
+    cfs_throttled_seconds=2.5,
+    memory_bytes=1000,
+    working_set_bytes=750,
+    rss_bytes=600,
+    cache_bytes=300,
+    mapped_file_bytes=20,
+    swap_bytes=5,
+    processes=4,
+)
+CGROUPFS, SYSTEMD = f"docker/{ID}", f"system.slice/docker-{ID}.scope"
+
+
+class FakeSet:
+    def __init__(self, *containers: Container) -> None:
+        self.reading: Containers | Unreachable = Containers(0, containers)
+
+    def current(self, deadline: float) -> Containers | Unreachable:
+        return self.reading
+
+    def known(self, deadline: float) -> Containers | Unreachable:
+        return self.reading
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def tree_v1(root: Path, folder: str) -> None:
+    for controller, files in V1.items():
+        write(root / controller / folder, files)
+
+
+def tree_v2(root: Path, folder: str) -> None:
+    write(root / folder, V2)
+    (root / "cgroup.controllers").write_text("cpu memory pids\n")
+
+
+def collect(root: Path, *containers: Container) -> Usages | Unreachable:
+    collector = CgroupCollector(
+        Engine("unix:///x", cgroup_root=str(root)), FakeSet(*containers or (RUNNING,))
+    )
+    try:
+        return collector.collect(0)
+    finally:
+        collector.close()
+
+
+@pytest.mark.parametrize("tree", [tree_v1, tree_v2])
+@pytest.mark.parametrize("folder", [CGROUPFS, SYSTEMD])
+def test_both_versions_in_both_layouts_say_the_same(
+    tmp_path: Path, tree: Callable[[Path, str], None], folder: str
+) -> None:
+    tree(tmp_path, folder)
+
+    assert collect(tmp_path) == Usages(((RUNNING, EXPECTED),))
+
+
+def test_a_parent_of_its_own_is_followed(tmp_path: Path) -> None:
+    container = Container(
+        id=ID, name="web", image="i", state=ContainerState.RUNNING, cgroup_parent="/demo"
+    )
+    tree_v1(tmp_path, f"demo/{ID}")
+
+    assert collect(tmp_path, container) == Usages(((container, EXPECTED),))
+
+
+def test_a_stopped_container_has_no_usage(tmp_path: Path) -> None:
+    stopped = Container(id=ID, name="web", image="i", state=ContainerState.EXITED)
+
+    assert collect(tmp_path, stopped) == Usages(())
+
+
+def test_a_tree_without_any_container_is_the_wrong_tree(tmp_path: Path) -> None:
+    reading = collect(tmp_path)
+
+    assert isinstance(reading, Unreachable)
+    assert reading.cause is Cause.FILES
+
+
+def test_a_container_that_just_went_away_leaves_the_others(tmp_path: Path) -> None:
+    tree_v1(tmp_path, CGROUPFS)
+    gone = Container(id="d" * 64, name="gone", image="i", state=ContainerState.RUNNING)
+
+    assert collect(tmp_path, gone, RUNNING) == Usages(((RUNNING, EXPECTED),))
+
+
+def test_what_the_kernel_does_not_say_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "cpuacct" / CGROUPFS, {"cpuacct.usage": "1000000000\n"})
+
+    assert collect(tmp_path) == Usages(((RUNNING, Usage(cpu_seconds=1.0)),))
+
+
+def test_descriptors_are_kept_and_given_back(tmp_path: Path) -> None:
+    tree_v1(tmp_path, CGROUPFS)
+    containers = FakeSet(RUNNING)
+    collector = CgroupCollector(Engine("unix:///x", cgroup_root=str(tmp_path)), containers)
+    collector.collect(0)
+    (tmp_path / "memory" / CGROUPFS / "memory.usage_in_bytes").write_text("2000\n")
+
+    reading = collector.collect(0)
+
+    assert isinstance(reading, Usages)
+    assert reading.usages[0][1].memory_bytes == 2000
+    containers.reading = Containers(0, ())
+    collector.collect(0)
+    assert collector._kept == {}

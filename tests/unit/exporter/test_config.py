@@ -1,0 +1,120 @@
+"""exporter.yml is checked whole: every mistake at once, each with its place and a sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config import Config, Invalid, load, parse
+from exporter.main import main
+
+REPO = Path(__file__).resolve().parents[3]
+GOLDEN = REPO / "tests" / "golden" / "exporter"
+SHIPPED = REPO / "exporter" / "exporter.yml"
+
+DURATION = "must be a duration such as 500ms, 2s or 5m"
+MISTAKES = {
+    "unknown-key": ["docker.projcts: is not a known key", "probe: is not a known key"],
+    "not-yaml": ["line 2: is not YAML: expected ',' or '}', but got '<scalar>'"],
+    "not-a-mapping": ["must be a mapping of sections"],
+    "doubled-key": ["docker.url: is written twice, again in line 3"],
+    "duration": [f"probes.site.timeout: {DURATION}", f"scrape.timeout: {DURATION}"],
+    "engine-url": ["docker.url: must be unix:///path or tcp://host:port"],
+    "probe-url": ["probes.site.url: must be a URL such as http://host:port/path"],
+    "name": [
+        "redis.Cache Server: must be a name of a-z, 0-9, '_', '.' or '-', at most 63 long",
+    ],
+    "missing": ["postgres.postgres.database: is required", "postgres.postgres.user: is required"],
+    "types": [
+        "listen: must be text",
+        "redis.redis.port: must be a whole number",
+        "probes.site.health_json: must be true or false",
+        "colours.backend.one_of: must be a list",
+    ],
+    "range": [
+        "postgres.postgres.top_statements: must be at least 1",
+        "redis.redis.host: must not be empty",
+        "redis.redis.port: must be at most 65535",
+        "colours.backend.one_of: must not be empty",
+    ],
+    "listen": ["listen: must be host:port such as 0.0.0.0:9180"],
+    "services-without-docker": [
+        "services: need the docker section, which says where to look for them",
+        "logs: need the docker section, which names the containers",
+    ],
+    "service-project": ["services.web.project: 'cor' is not one of docker.projects"],
+    "many": [
+        "docker: is written twice, again in line 3",
+        "listen: must be host:port such as 0.0.0.0:9180",
+        "docker.url: is required",
+        f"scrape.timeout: {DURATION}",
+    ],
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_with_its_place(mistake: str) -> None:
+    file = f"invalid-{mistake}.yml"
+
+    with pytest.raises(Invalid) as refused:
+        load(GOLDEN / file)
+
+    assert refused.value.errors == [f"{file}: {text}" for text in MISTAKES[mistake]]
+
+
+def test_every_invalid_file_is_tested() -> None:
+    assert {path.stem.removeprefix("invalid-") for path in GOLDEN.glob("invalid-*.yml")} == set(
+        MISTAKES
+    )
+
+
+def test_the_shipped_file_is_good_and_watches_the_runbooks_services() -> None:
+    targets = load(SHIPPED).targets()
+
+    assert targets.engine is not None
+    assert {service.key for service in targets.engine.services} == {
+        "postgres",
+        "redis",
+        "frontend",
+        "nginx",
+        "backend-blue",
+        "backend-green",
+        "celery-blue",
+        "celery-green",
+    }
+    assert {probe.name for probe in targets.probes} >= {"site", "nginx", "backend-blue-ready"}
+    assert targets.logs is not None
+
+
+def test_an_empty_mapping_is_a_configuration_with_nothing_to_look_at() -> None:
+    config = parse("{}", "exporter.yml")
+
+    assert config == Config()
+    assert config.address == ("0.0.0.0", 9180)  # noqa: S104  the documented default
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    config = parse("{}", "exporter.yml")
+
+    with pytest.raises(ValueError, match="frozen"):
+        config.listen = "elsewhere:1"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("2s", 2.0), ("1.5m", 90.0), ("1h", 3600.0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse(f"scrape: {{timeout: {text}}}", "f").scrape.timeout == seconds
+
+
+def test_check_prints_every_mistake_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main([f"--config.file={GOLDEN / 'invalid-missing.yml'}", "--config.check"])
+
+    assert status == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"invalid-missing.yml: {text}" for text in MISTAKES["missing"]
+    ]
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match=r"gone\.yml: cannot be read"):
+        load(tmp_path / "gone.yml")
