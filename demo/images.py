@@ -75,7 +75,8 @@ def ensure_images(engine: Engine, progress: Progress) -> dict[str, str]:
     application and stackmedic; 4. `images.env` in the state folder says the same.
     """
     present = {image for image in OFFICIAL.values() if _label(image) is not None}
-    images = _pull(plan(present, registry=_registry(present, progress)), progress)
+    ask = _ask_registry(present)
+    images = _pull(plan(present, registry=ask and _registry(progress)), progress)
     missing = [variable for variable in LOCAL if variable not in images]
     if missing:
         base = _ensure_base(engine, progress)
@@ -95,9 +96,7 @@ def ensure_images(engine: Engine, progress: Progress) -> dict[str, str]:
 def remove_images() -> None:
     """Remove what was built here. Images in use stay."""
     listed = _docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
-    ours = sorted(image for image in listed if image.startswith(LOCAL_PREFIX))
-    # The base goes last: an image cannot be removed before those made from it.
-    for image in sorted(ours, key=lambda name: name.startswith(f"{LOCAL_PREFIX}base")):
+    for image in removable(listed):
         _docker("image", "rm", image)
 
 
@@ -115,6 +114,12 @@ def _way(variable: str, present: Collection[str], *, registry: bool) -> Way:
     if registry:
         return "pull"
     return "build" if variable in LOCAL else "without"
+
+
+def removable(images: Iterable[str]) -> list[str]:
+    """Ours among `images`; the base last, for it cannot go before those made from it."""
+    ours = (image for image in images if image.startswith(LOCAL_PREFIX))
+    return sorted(ours, key=lambda image: (image.startswith(f"{LOCAL_PREFIX}base:"), image))
 
 
 def env_file(images: Mapping[str, str]) -> str:
@@ -179,9 +184,15 @@ def build_file(builds: Sequence[Build], proxies: Mapping[str, str]) -> str:
 # -- the engine -------------------------------------------------------------------------------
 
 
-def _registry(present: Collection[str], progress: Progress) -> bool:
+def _ask_registry(present: Collection[str]) -> bool:
+    """Not when nothing is missing, and not each time again where all was built before."""
     if all(image in present for image in OFFICIAL.values()):
-        return True
+        return False
+    base = base_image()
+    return not all(_current(role_build(image, base)) for image in LOCAL.values())
+
+
+def _registry(progress: Progress) -> bool:
     reached = _docker("pull", "--quiet", OFFICIAL[FIRST_PULL], limit=FIRST_PULL_SECONDS)
     if reached.returncode:
         progress("no image registry: building images from Debian's packages")
@@ -213,7 +224,7 @@ def _ensure_base(engine: Engine, progress: Progress) -> str:
 
 
 def _build(engine: Engine, builds: Sequence[Build], progress: Progress) -> None:
-    wanted = [build for build in builds if _label(build.image) != build.recipe]
+    wanted = [build for build in builds if not _current(build)]
     if not wanted:
         return
     progress(f"building {', '.join(build.image for build in wanted)}")
@@ -236,6 +247,10 @@ def _build(engine: Engine, builds: Sequence[Build], progress: Progress) -> None:
 def _made_on(python: str) -> str:
     """What the name stands for now: an image is made again when the one below it has changed."""
     return _docker("image", "inspect", "--format", "{{.Id}}", python).stdout.strip() or python
+
+
+def _current(build: Build) -> bool:
+    return _label(build.image) == build.recipe
 
 
 def _label(image: str) -> str | None:

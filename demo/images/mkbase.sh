@@ -27,11 +27,14 @@ drop+='|libtirpc.*|libnsl2|libxtables12|libmnl0|libcap2-bin|libnginx-mod-.*'
 apt=(-o "Dir::State::status=$work/state/status" -o Debug::NoLocking=1
   -o APT::Install-Recommends=0 -o APT::Sandbox::User=root)
 
+ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get -qq update
 # shellcheck disable=SC2086 # a list of names
 names=$(apt-get -s -y "${apt[@]}" install $want | awk '/^Inst /{print $2}' \
-  | grep -vxE "$drop" | sort -u)
+  | grep -vxE "$drop" | sort -u) \
+  || { echo "base image: needs apt with the packages of Debian 12" >&2; exit 1; }
 # shellcheck disable=SC2086 # a list of names
-(cd "$debs" && apt-get -qq download "${apt[@]}" $names)
+download() { (cd "$debs" && apt-get -qq download "${apt[@]}" $names); }
+download || { apt-get -qq update && download; } # lists may name versions that are gone
 say "$(echo "$names" | wc -w) packages, $(du -sh "$debs" | cut -f1), downloaded"
 
 # Merged /usr first, as the packages expect it.
