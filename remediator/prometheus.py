@@ -60,13 +60,23 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
 class Prometheus:
-    """One kept connection to Prometheus. `freshness_job` is the job whose `up` dates the data."""
+    """One kept connection to Prometheus.
+
+    `freshness_job` is the job whose `up` dates the data; an alert that ended less than
+    `settle_seconds` ago still counts as `lately`.
+    """
 
     def __init__(
-        self, url: str, *, freshness_job: str, timeout_seconds: float = _TIMEOUT_SECONDS
+        self,
+        url: str,
+        *,
+        freshness_job: str,
+        settle_seconds: float = 0.0,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
     ) -> None:
         self._url = url
         self._freshness_job = freshness_job
+        self._settle_seconds = settle_seconds
         self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
 
     def now(self) -> AlertState:
@@ -86,7 +96,16 @@ class Prometheus:
                 if alert.state == "firing"
             ),
             data_age_seconds=age[0].value if age and math.isfinite(age[0].value) else None,
+            lately=self._lately(),
         )
+
+    def _lately(self) -> frozenset[str]:
+        if self._settle_seconds <= 0:
+            return frozenset()
+        window = f"{math.ceil(self._settle_seconds * 1000)}ms"
+        fired = f'last_over_time(ALERTS{{alertstate="firing"}}[{window}])'
+        services = self.query(f"count by (service) ({fired})")
+        return frozenset(series.labels.get("service", "") for series in services)
 
     def query(self, expr: str) -> tuple[Sample, ...]:
         """The instant query's series now; a scalar is one series without labels."""

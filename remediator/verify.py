@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Protocol, assert_never
 
+from remediator.alerts import is_same_alert
 from remediator.checks import AlertCleared, CheckSpec, ProbesCheck, PromqlCheck, RunningCheck
 from remediator.ports import AlertState, Check, Finding, RemediationError
 from remediator.probes import ExporterProbes
@@ -95,7 +96,7 @@ class MonitoringVerifier:
                 f"Prometheus' data is {state.data_age_seconds:.0f} s old, "
                 f"more than {self._max_data_age_seconds:.0f} s"
             )
-        if any(_same(alert.labels, alert_labels) for alert in state.firing):
+        if any(is_same_alert(alert.labels, alert_labels) for alert in state.firing):
             return Check.FAIL, f"{name} still fires"
         return Check.PASS, f"{name} fires no more"
 
@@ -107,17 +108,6 @@ class MonitoringVerifier:
         if all(_within(value, check) for value in values):
             return Check.PASS, f"{check.expr} is {shown}"
         return Check.FAIL, f"{check.expr} is {shown}, not {_bounds(check)}"
-
-
-def _same(firing: Mapping[str, str], started_by: Mapping[str, str]) -> bool:
-    """The same name, and no label that says otherwise.
-
-    Not equal sets: on the way to Alertmanager external labels are added, and relabelling
-    may drop some. When in doubt the alert has not cleared.
-    """
-    return firing.get("alertname") == started_by.get("alertname") and all(
-        started_by.get(name, value) == value for name, value in firing.items()
-    )
 
 
 def _within(value: float, check: PromqlCheck) -> bool:

@@ -41,7 +41,8 @@ class Monitoring:
     verifier: MonitoringVerifier
 
     def look(self, check: CheckSpec, target: str = "worker") -> Check:
-        (found,) = self.verifier.look((check,), Target(target, "app", probes=("api",)), ALERT)
+        labels = ALERT | {"instance": self.exporter.url.removeprefix("http://")}
+        (found,) = self.verifier.look((check,), Target(target, "app", probes=("api",)), labels)
         return found.verdict
 
     def firing(self) -> list[str]:
