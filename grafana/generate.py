@@ -285,7 +285,7 @@ def overview_resources() -> list[Builder[model.Panel]]:
         .with_target(
             query(
                 'sum by (service) (rate(container_log_messages_total{service=~"$service",'
-                'level=~"error|critical|fatal"}[$__rate_interval])) * 60',
+                'level=~"error|critical"}[$__rate_interval])) * 60',
                 "{{service}}",
             )
         ),
