@@ -102,9 +102,8 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
     return record(incident, run, ending, policy, ports)  # record
 
 
-def act(plan: Plan, run: Run, ports: Ports) -> Ending | None:
+def act(plan: Plan, run: Run, ports: Ports, done: frozenset[str] = frozenset()) -> Ending | None:
     """The steps that are not done yet, in order. An Ending when one of them did not go well."""
-    done = {record.step_id for record in run.steps if record.outcome == "done"}
     for step in plan.runbook.steps:
         if step.id not in done:
             ending = _take(step, plan, run, ports)
@@ -188,34 +187,45 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
         ending = Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, gone)
         return record(incident, run, ending, policy, ports)
     plan = Plan(runbook, target, incident.labels)
-    broken = _settle(plan, run, ports)
-    failed = None if broken else act(plan, run, ports)
+    done, broken = _settle(plan, run, ports)
+    failed = None if broken else act(plan, run, ports, done)
     ending = failed or verify(plan, run, ports)
     if broken and ending.state is not State.EFFECTIVE:
         ending = Ending(State.INEFFECTIVE, Reason.OUTCOME_UNKNOWN, broken, ending.findings)
     return record(incident, run, ending, policy, ports)
 
 
-def _settle(plan: Plan, run: Run, ports: Ports) -> str | None:
-    """Ask what became of the step that was cut off. A sentence when no step may follow it."""
-    steps = {step.id: step for step in plan.runbook.steps}
+def _settle(plan: Plan, run: Run, ports: Ports) -> tuple[frozenset[str], str | None]:
+    """Ask what became of the step that was cut off.
+
+    The steps that are done now, and a sentence when none may follow them.
+    """
+    done = frozenset(record.step_id for record in run.steps if record.outcome == "done")
     last = run.steps[-1]
     if last.outcome == "failed":
-        return f"step {last.step_id} had failed when the process stopped"
-    if last.outcome is not None:
-        return None
-    step, effect = steps.get(last.step_id), Effect.UNKNOWN
-    if step is not None:
-        try:
-            effect = ports.action(step).probe(plan.target, intended_at=last.intent_at)
-        except RemediationError:
-            effect = Effect.UNKNOWN
+        return done, f"step {last.step_id} had failed when the process stopped"
+    if last.outcome == Effect.UNKNOWN:
+        return done, f"step {last.step_id} was interrupted and is not repeated"
+    if last.outcome is not None and last.outcome != Effect.NOT_DONE:
+        return done, None
+    step = next((step for step in plan.runbook.steps if step.id == last.step_id), None)
+    effect = _effect(step, plan, last.intent_at, ports)
     found = f"found after an interruption: {effect}"
     ports.journal.outcome(last.step_row, effect.value, found, {}, ports.clock())
-    may_repeat = step is not None and step.repeat is Repeat.IF_NOT_DONE
-    if effect is Effect.DONE or (effect is Effect.NOT_DONE and may_repeat):
-        return None
-    return f"step {last.step_id} was interrupted ({effect}) and is not repeated"
+    if effect is Effect.DONE:
+        return done | {last.step_id}, None
+    if effect is Effect.NOT_DONE and step is not None and step.repeat is Repeat.IF_NOT_DONE:
+        return done, None
+    return done, f"step {last.step_id} was interrupted ({effect}) and is not repeated"
+
+
+def _effect(step: Step | None, plan: Plan, intended_at: datetime, ports: Ports) -> Effect:
+    if step is None:
+        return Effect.UNKNOWN
+    try:
+        return ports.action(step).probe(plan.target, intended_at=intended_at)
+    except RemediationError:
+        return Effect.UNKNOWN
 
 
 def _firing_now(alerts: Alerts) -> AlertState | None:
