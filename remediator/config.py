@@ -50,6 +50,7 @@ class Config:
     docker_url: str
     external_url: str
     reconcile_interval_seconds: float
+    dependency_settle_seconds: float
 
 
 def load_config(path: Path, actions: Mapping[str, ActionType]) -> Config:
@@ -117,6 +118,7 @@ def _build(file: ConfigFile) -> Config:
         docker_url=file.docker.url,
         external_url=file.external_url,
         reconcile_interval_seconds=file.reconcile_interval,
+        dependency_settle_seconds=file.dependency_settle,
     )
 
 

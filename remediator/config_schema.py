@@ -177,6 +177,7 @@ class ConfigFile(Section):
     docker: UrlSection
     external_url: Url = "http://localhost:9181"
     reconcile_interval: Positive = 15.0
+    dependency_settle: Seconds = 30.0
     limits: GlobalLimits = GlobalLimits()
     topology: Annotated[dict[Name, TargetSection], Field(min_length=1)]
     runbooks: Annotated[list[RunbookSection], Field(min_length=1)]

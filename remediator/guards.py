@@ -100,6 +100,10 @@ def dependencies(case: Case) -> Allowed | Blocked:
         if alert.labels.get("service") in needed:
             name, service = alert.labels.get("alertname"), alert.labels["service"]
             return Blocked(Reason.DEPENDENCY_FIRING, f"{name} fires on {service}: mend that first")
+    for service in needed:
+        if service in case.state.lately:
+            detail = f"an alert on {service} has just ended: the target may find back by itself"
+            return Blocked(Reason.DEPENDENCY_FIRING, detail)
     return Allowed(f"no alert fires on {', '.join(needed)}")
 
 

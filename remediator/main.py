@@ -143,7 +143,13 @@ def _worker(
 ) -> Worker:
     policy = config.policy
     prometheus = stack.enter_context(
-        closing(Prometheus(config.prometheus_url, freshness_job=config.freshness_job))
+        closing(
+            Prometheus(
+                config.prometheus_url,
+                freshness_job=config.freshness_job,
+                settle_seconds=config.dependency_settle_seconds,
+            )
+        )
     )
     age = policy.max_data_age_seconds
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)

@@ -103,10 +103,15 @@ class FiringAlert:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """What Prometheus says at one moment: all firing alerts, and how old its newest data is."""
+    """What Prometheus says at one moment: all firing alerts, and how old its newest data is.
+
+    `lately` are the services with an alert that fires or did so a moment ago: their clients
+    may not have found back to them yet.
+    """
 
     firing: tuple[FiringAlert, ...]
     data_age_seconds: float | None  # None: the exporter's `up` has no sample
+    lately: frozenset[str] = frozenset()
 
 
 class Alerts(Protocol):
