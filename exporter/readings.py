@@ -77,6 +77,7 @@ class Container:
     cpu_quota: int = 0
     cpu_period: int = 0
     cpu_shares: int = 0
+    own_network: bool = True  # False: the host's, or another container's
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,21 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Usages:
     usages: tuple[tuple[Container, Usage], ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface; both directions as bytes, packets, errors, drops."""
+
+    name: str
+    received: tuple[int, ...]
+    sent: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    networks: tuple[tuple[Container, tuple[Interface, ...]], ...]
     problems: tuple[str, ...] = ()
 
 

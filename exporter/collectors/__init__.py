@@ -16,6 +16,7 @@ from exporter.families import (
     colours,
     containers,
     logs,
+    network,
     postgres,
     probes,
     process,
@@ -63,6 +64,12 @@ def _cgroups(engine: Engine, wiring: Wiring) -> Collector[Any]:
     return CgroupCollector(engine, cast("ContainerSet", wiring.containers))
 
 
+def _network(engine: Engine, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.network import NetworkCollector
+
+    return NetworkCollector(engine, cast("ContainerSet", wiring.containers))
+
+
 def _postgres(database: Database, wiring: Wiring) -> Collector[Any]:
     from exporter.collectors.postgres import PostgresCollector
 
@@ -106,6 +113,12 @@ COLLECTORS = (
         lambda t: [t.engine] if t.engine and t.engine.cgroup_root else [],
         _cgroups,
         cgroups.families,
+    ),
+    Source(
+        "network",
+        lambda t: [t.engine] if t.engine and t.engine.proc_root else [],
+        _network,
+        network.families,
     ),
     Source("postgres", lambda t: t.databases, _postgres, postgres.families),
     Source("redis", lambda t: t.redis_servers, _redis, redis.families),

@@ -144,6 +144,8 @@ class Request:
             sock.settimeout(self._left())
             chunk = response.read1(_CHUNK)
             if not chunk:
+                if response.length:
+                    raise Failed(ProbeFailure.PROTOCOL, "the body ended early")
                 return b"".join(chunks)
             chunks.append(chunk)
             size += len(chunk)

@@ -46,6 +46,7 @@ def container_of(document: Mapping[str, Any]) -> Container:
         cpu_quota=quota,
         cpu_period=period,
         cpu_shares=int(host.get("CpuShares") or 0),
+        own_network=not str(host.get("NetworkMode") or "").startswith(("host", "container:")),
     )
 
 

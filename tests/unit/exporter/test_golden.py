@@ -18,8 +18,10 @@ from exporter.readings import (
     Health,
     HealthDocument,
     HealthWord,
+    Interface,
     LiveColour,
     Logs,
+    Networks,
     Postgres,
     Probe,
     ProbeFailure,
@@ -116,6 +118,11 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
         Usages(((REDIS, Usage(cpu_seconds=1.5, cfs_periods=7, memory_bytes=1000, rss_bytes=600)),)),
     ),
     (
+        "network",
+        ENGINE,
+        Networks(((REDIS, (Interface("eth0", (100, 2, 0, 1), (50, 1, 0, 0)),)),)),
+    ),
+    (
         "postgres",
         Database("postgres", "db", 5432, "app", "app"),
         Postgres(
@@ -160,7 +167,7 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
     ("colours", ColourSwitch("backend", "http://n/live", ("blue", "green")), LiveColour("green")),
     ("process", None, Process(1.5, 1024, 2048, 1700000000.0, 12, 1024)),
 )
-UNTOLD = ("docker", "cgroups", "logs", "colours", "process")
+UNTOLD = ("docker", "cgroups", "network", "logs", "colours", "process")
 
 
 def everything() -> list[Family]:

@@ -1,0 +1,58 @@
+"""Network counters of each container, from /proc/<pid>/net/dev of its first process.
+
+Rule: a container that shares another's network has no counters of its own, or the same bytes
+would be counted twice.
+"""
+
+from pathlib import Path
+
+from exporter.collectors.port import ContainerSet
+from exporter.readings import Cause, Interface, Networks, Unreachable
+from exporter.targets import Engine
+
+# Columns of net/dev behind the interface's name.
+_RECEIVED, _SENT = 0, 8
+_COLUMNS = 16
+
+
+class NetworkCollector:
+    def __init__(self, engine: Engine, containers: ContainerSet) -> None:
+        self._root = Path(engine.proc_root or "/proc")
+        self._containers = containers
+
+    def collect(self, deadline: float) -> Networks | Unreachable:
+        reading = self._containers.known(deadline)
+        if isinstance(reading, Unreachable):
+            return reading
+        if not (self._root / "self").exists():
+            return Unreachable(Cause.FILES, f"{self._root}: is no proc file system")
+        found = []
+        for container in reading.containers:
+            if not container.pid or not container.own_network:
+                continue
+            try:
+                text = (self._root / str(container.pid) / "net" / "dev").read_text()
+            except OSError:
+                continue  # ended since the engine spoke of it
+            found.append((container, interfaces_of(text)))
+        return Networks(tuple(found))
+
+    def cancel(self) -> None:
+        """Nothing to do: /proc does not block."""
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def interfaces_of(text: str) -> tuple[Interface, ...]:
+    """net/dev -> its interfaces without the loopback. Pure."""
+    found = []
+    for line in text.splitlines():
+        name, separator, rest = line.partition(":")
+        columns = rest.split()
+        if not separator or name.strip() == "lo" or len(columns) < _COLUMNS:
+            continue
+        received = [int(column) for column in columns[_RECEIVED : _RECEIVED + 4]]
+        sent = [int(column) for column in columns[_SENT : _SENT + 4]]
+        found.append(Interface(name.strip(), tuple(received), tuple(sent)))
+    return tuple(found)

@@ -1,0 +1,36 @@
+"""container_network_*: cAdvisor's names."""
+
+from exporter.families.containers import LABELS, label_values
+from exporter.families.metric import Family, counter
+from exporter.readings import Networks, Unreachable
+from exporter.targets import Engine
+
+_LABELS = (*LABELS, "interface")
+# In the order of the columns of net/dev.
+RECEIVED = (
+    counter("container_network_receive_bytes_total", "Bytes received.", _LABELS),
+    counter("container_network_receive_packets_total", "Packets received.", _LABELS),
+    counter("container_network_receive_errors_total", "Errors while receiving.", _LABELS),
+    counter("container_network_receive_packets_dropped_total", "Packets dropped.", _LABELS),
+)
+SENT = (
+    counter("container_network_transmit_bytes_total", "Bytes sent.", _LABELS),
+    counter("container_network_transmit_packets_total", "Packets sent.", _LABELS),
+    counter("container_network_transmit_errors_total", "Errors while sending.", _LABELS),
+    counter("container_network_transmit_packets_dropped_total", "Packets dropped.", _LABELS),
+)
+
+
+def families(engine: Engine, reading: Networks | Unreachable) -> list[Family]:
+    if isinstance(reading, Unreachable):
+        return []
+    keys = engine.service_keys()
+    rows = [
+        ((*label_values(keys, container), interface.name), interface)
+        for container, interfaces in reading.networks
+        for interface in interfaces
+    ]
+    return [
+        *(m.family((v, i.received[n]) for v, i in rows) for n, m in enumerate(RECEIVED)),
+        *(m.family((v, i.sent[n]) for v, i in rows) for n, m in enumerate(SENT)),
+    ]
