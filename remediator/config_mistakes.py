@@ -41,6 +41,8 @@ def from_pydantic(error: ValidationError, prefix: str = "") -> Iterator[Mistake]
             problem = "unknown key"
         elif item["type"] == "missing":
             problem = "is missing"
+        elif item["type"] == "string_pattern_mismatch":
+            problem = f"{item['input']!r} must look like {item['ctx']['pattern']}"
         else:
             problem = item["msg"].removeprefix("Value error, ")
         yield Mistake(_path(item["loc"], prefix), problem)
@@ -71,7 +73,8 @@ def broken_names(raw: Mapping[str, object], actions: Mapping[str, ActionType]) -
         yield from _steps(entry, where, actions)
         yield from _own_probes(entry, where, targets)
     yield from _repeated(entries)
-    yield from _never_started(entries)
+    if len(entries) == len(listed):  # else the ladder that leads there may be unreadable
+        yield from _never_started(entries)
     yield from _cycles(entries)
 
 

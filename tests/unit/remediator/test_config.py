@@ -1,0 +1,76 @@
+"""remediator.yml: every mistake by its path; the shipped file is good."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from remediator.actions import ACTIONS
+from remediator.checks import AlertCleared, ProbesCheck, RunningCheck
+from remediator.config import load_config, parse_config
+from remediator.config_mistakes import ConfigError
+from remediator.main import main
+from remediator.policy import Mode, Repeat
+
+REPO = Path(__file__).resolve().parents[3]
+GOLDEN = REPO / "tests" / "golden" / "remediator"
+SHIPPED = REPO / "remediator" / "remediator.yml"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("invalid-*.yml")), ids=lambda p: p.stem)
+def test_each_mistake_is_named_with_its_path(path: Path, *, golden_update: bool) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(path.read_text(), "remediator.yml", ACTIONS)
+
+    message, expected = f"{caught.value}\n", path.with_suffix(".txt")
+    if golden_update:
+        expected.write_text(message)
+    assert message == expected.read_text()
+
+
+def test_a_good_file_becomes_a_policy() -> None:
+    config = load_config(GOLDEN / "valid.yml", ACTIONS)
+    policy, restart = config.policy, config.policy.runbooks["restart"]
+
+    assert (config.host, config.port, policy.mode) == ("127.0.0.1", 9181, Mode.OBSERVE)
+    assert policy.runbook_of_alert == {"ServiceDown": "restart"}
+    assert policy.topology["web"].depends_on == ("db",)
+    assert restart.limits.cooldown_seconds == 600
+    assert restart.steps[0].repeat is Repeat.IF_NOT_DONE
+    assert restart.verify.checks == (RunningCheck(), ProbesCheck(None))
+    assert policy.runbooks["again"].verify.checks == (AlertCleared(),)
+    assert policy.rungs("restart") == ("restart", "again")
+
+
+def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
+    policy = load_config(SHIPPED, ACTIONS).policy
+
+    assert policy.mode is Mode.OBSERVE
+    assert policy.runbook_of_alert == {
+        "ServiceDown": "restart-service",
+        "BackendNotReady": "restart-service",
+        "PostgresDown": "restart-database",
+        "RedisMemoryHigh": "flush-temp-keys",
+        "LiveColourUnhealthy": "rollback-colour",
+    }
+    assert policy.topology["backend"].excludes == {"backend-blue", "backend-green", "nginx"}
+    assert "backend" in policy.topology["backend-blue"].excludes
+    for book in policy.runbooks.values():
+        if book.risk == "data":
+            assert book.limits.attempts == 1
+            assert {step.repeat for step in book.steps} == {Repeat.NEVER}
+
+
+def test_the_command_checks_a_file_and_lists_mistakes() -> None:
+    good = CliRunner().invoke(main, ["--config.check", "--config.file", str(SHIPPED)])
+    assert (good.exit_code, good.output) == (0, f"{SHIPPED}: good\n")
+
+    path = GOLDEN / "invalid-every-mistake-at-once.yml"
+    bad = CliRunner().invoke(main, ["--config.check", "--config.file", str(path)])
+    assert bad.exit_code == 2
+    assert bad.output.replace(str(path), "remediator.yml") == path.with_suffix(".txt").read_text()
+
+
+def test_a_missing_file_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(GOLDEN / "none.yml", ACTIONS)
