@@ -240,14 +240,14 @@ def test_the_guards_count_what_the_claim_reads_in_its_own_transaction(loop: Loop
     loop.policy = a_policy(runs_per_hour=1)
     loop.told(DOWN)
     loop.told(DOWN | {"service": "worker"})
-    seen: list[tuple[PastRun, ...]] = []
-    plans = {i.target: i for i in loop.runs.open_incidents()}
+    seen: list[list[str]] = []
+
+    def judge(past: tuple[PastRun, ...]) -> Judgement:
+        seen.append([run.target for run in past])
+        return Judgement(State.CLAIMED, ())
+
+    incidents = {incident.target: incident.id for incident in loop.runs.open_incidents()}
     for target in ("web", "worker"):
         plan = Plan(loop.policy.runbooks["restart"], loop.policy.topology[target], DOWN)
-        loop.runs.claim(
-            plans[target].id,
-            plan,
-            lambda past: seen.append(past) or Judgement(State.CLAIMED, ()),  # type: ignore[func-returns-value]
-            START,
-        )
-    assert [[run.target for run in past] for past in seen] == [[], ["web"]]
+        loop.runs.claim(incidents[target], plan, judge, START)
+    assert seen == [[], ["web"]]

@@ -16,7 +16,16 @@ SOON = 5.0
 
 
 def an_incident(number: int) -> Incident:
-    return Incident(number, "restart", f"t{number}", {}, START, firing=True, escalated=False, last_run=None)  # fmt: skip
+    return Incident(
+        id=number,
+        runbook="restart",
+        target=f"t{number}",
+        labels={},
+        started_at=START,
+        firing=True,
+        escalated=False,
+        last_run=None,
+    )
 
 
 @dataclass
