@@ -5,7 +5,7 @@ PY       = $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(STATE)/bin:$(PATH)
 export STACKMEDIC_STATE := $(STATE)
 
-.PHONY: help venv tools images check fix unit contract integration e2e test demo demo-faults demo-down lock dashboards golden
+.PHONY: help venv tools images check fix unit contract integration e2e test demo demo-down lock dashboards golden
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,9 +51,6 @@ test: check images  ## everything; installs and starts what it needs
 
 demo: venv  ## bring up the stack and the monitoring, break things, see each mended
 	@$(PY) -m demo run
-
-demo-faults: venv  ## break a running demo once more
-	@$(PY) -m demo faults
 
 demo-down: venv  ## remove everything that `make demo` made
 	@$(PY) -m demo down

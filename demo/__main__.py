@@ -3,6 +3,7 @@
 Rule: the order of a demo is code in `run`, on one screen.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from demo import monitoring, stack
-from demo.engine import Engine, ensure_compose, ensure_engine, stop_engine
-from demo.faults import FAULTS, Mended, NotMendedError, record, run_fault
-from demo.images import ensure_images
+from demo.engine import Engine, answers, containers, ensure_compose, ensure_engine, stop_engine
+from demo.faults import FAULTS, Mended, NotMendedError, record, run_fault, until, watching
+from demo.images import ensure_images, remove_images
 from demo.tools import ensure_tools
 from demo.world import DEMO, STATE, World
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=120)
 started = time.monotonic()
 
 
@@ -32,10 +33,12 @@ def up(world: World) -> None:
     compose = ensure_compose(STATE)
     images = ensure_images(engine, say)
     stack.up(world, compose, images, say)
-    say("monitoring: exporter, Prometheus, Alertmanager, remediator")
+    say("monitoring: exporter, Prometheus, Alertmanager, remediator; with an empty journal")
     if "GRAFANA_IMAGE" not in images:
         say("Grafana is left out: its image cannot be pulled here (dashboards: grafana/dashboards)")
+    monitoring.down(world, compose)  # the limits count what an earlier demo did
     monitoring.up(world, compose, images, engine.data_root)
+    until(lambda: watching(world), "Prometheus to see the exporter and the remediator")
 
 
 def faults(world: World) -> int:
@@ -94,11 +97,19 @@ def _addresses(world: World) -> None:
 
 
 def down(world: World) -> int:
-    """Remove what a demo made; the engine too when the demo started it and nothing else runs."""
-    compose = ensure_compose(STATE)
-    monitoring.down(world, compose)
-    stack.down(world, compose)
+    """Remove what a demo made; the engine too when it was started here and holds nothing else."""
+    if answers():
+        compose = ensure_compose(STATE)
+        monitoring.down(world, compose)
+        stack.down(world, compose)
+        shutil.rmtree(world.folder, ignore_errors=True)
+        if others := containers():
+            say(f"images and engine stay, other containers use them: {', '.join(others)}")
+            return 0
+        remove_images()
     stop_engine(STATE)
+    shutil.rmtree(STATE, ignore_errors=True)
+    say(f"removed the stacks, their images and {STATE}; installed packages stay")
     return 0
 
 
@@ -120,7 +131,6 @@ def tools(_: World) -> int:
 
 COMMANDS: Mapping[str, Callable[[World], int]] = {
     "run": run,
-    "faults": faults,
     "down": down,
     "images": prepare,
     "tools": tools,

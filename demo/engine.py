@@ -46,14 +46,14 @@ class Engine:
 
 def ensure_engine(state: Path) -> Engine:
     """1. use the engine that answers; 2. install; 3. let its service start; 4. start it here."""
-    if not _answers():
+    if not answers():
         if not _found("dockerd"):
             _install("docker.io", "ca-certificates")
             if SYSTEMD.is_dir():
-                _until(_answers, SERVICE_START_SECONDS)
+                _until(answers, SERVICE_START_SECONDS)
         if not _found("docker"):  # from Debian 13 on the client is a package of its own
             _install("docker-cli")
-        if not _answers():
+        if not answers():
             _start(state)
     said = _ask("info", "--format", "{{.ServerVersion}}|{{.DockerRootDir}}")
     version, _, data_root = said.strip().partition("|")
@@ -110,8 +110,8 @@ def _start(state: Path) -> None:
             env={**os.environ, "PATH": SYSTEM_PATH},
             start_new_session=True,  # it outlives this program
         )
-    _until(lambda: _answers() or daemon.poll() is not None, DAEMON_START_SECONDS)
-    if not _answers():
+    _until(lambda: answers() or daemon.poll() is not None, DAEMON_START_SECONDS)
+    if not answers():
         tail = "\n".join((home / "log").read_text(errors="replace").splitlines()[-15:])
         raise EngineError(f"dockerd did not come up; the end of {home / 'log'}:\n{tail}")
 
@@ -134,7 +134,13 @@ def _unmount_below(home: Path) -> None:
             subprocess.run(["umount", "--lazy", mount], check=True)
 
 
-def _answers() -> bool:
+def containers() -> list[str]:
+    """The names of all containers that the engine holds, running or not."""
+    return _ask("ps", "--all", "--format", "{{.Names}}").split()
+
+
+def answers() -> bool:
+    """Whether there is an engine to talk to."""
     if _found("docker") is None:
         return False
     done = _run(["docker", "version", "--format", "{{.Server.Version}}"])

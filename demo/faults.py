@@ -79,15 +79,32 @@ def incidents(world: World) -> list[dict[str, Any]]:
     return found
 
 
-def quiet(world: World) -> bool:
-    """Nothing that can be mended is firing, and no incident is open."""
+def asked(world: World, query: str) -> list[dict[str, Any]]:
+    """Prometheus' instant answer to a query."""
     answer = httpx.get(
         world.url(world.ports.prometheus, "/api/v1/query"),
-        params={"query": 'ALERTS{remediation!="",remediation!="manual"}'},
+        params={"query": query},
         trust_env=False,
         timeout=10,
-    ).json()
-    return not answer["data"]["result"] and all(i["state"] == "closed" for i in incidents(world))
+    )
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()["data"]["result"]
+    return found
+
+
+def watching(world: World) -> bool:
+    """Prometheus scrapes both programs, and has evaluated its rules over what they say."""
+    up = asked(world, 'up{job=~"stackmedic-.+"} == 1 and on () ALERTS{alertname="Watchdog"}')
+    return {series["metric"]["job"] for series in up} == {
+        "stackmedic-exporter",
+        "stackmedic-remediator",
+    }
+
+
+def quiet(world: World) -> bool:
+    """Nothing that can be mended is firing, and no incident is open."""
+    mendable = asked(world, 'ALERTS{remediation!="",remediation!="manual"}')
+    return not mendable and all(i["state"] == "closed" for i in incidents(world))
 
 
 def serving(world: World) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from demo import monitoring, stack
 from demo.engine import ensure_compose, ensure_engine
+from demo.faults import until, watching
 from demo.images import ensure_images
 from demo.world import STATE, Ports, World
 
@@ -33,6 +34,7 @@ def world() -> Iterator[World]:
     try:
         stack.up(world, compose, images, print)
         monitoring.up(world, compose, images, engine.data_root)
+        until(lambda: watching(world), "Prometheus to see the exporter and the remediator")
         yield world
     finally:
         monitoring.down(world, compose)
