@@ -122,6 +122,14 @@ def test_dependencies(service: str, answer: Answer) -> None:
     assert says(guards.dependencies, a_case(state=AlertState((FIRES, other), 1.0))) is answer
 
 
+@pytest.mark.parametrize(
+    ("service", "answer"), [("db", Reason.DEPENDENCY_FIRING), ("cache", None), ("", None)]
+)
+def test_a_dependency_that_has_just_come_back_still_blocks(service: str, answer: Answer) -> None:
+    state = AlertState((FIRES,), 1.0, lately=frozenset({service}))
+    assert says(guards.dependencies, a_case(state=state)) is answer
+
+
 @pytest.mark.parametrize("target", ["web", "edge", "cache"])
 @pytest.mark.parametrize("state", sorted(set(State) - {State.BLOCKED, State.SKIPPED}))
 def test_target_free(state: State, target: str) -> None:
