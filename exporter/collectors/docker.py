@@ -19,7 +19,7 @@ from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException, Timeout
 from urllib3.exceptions import HTTPError
 
-from exporter.collectors.inspection import container_of
+from exporter.collectors.inspection import container_of, lasting_name
 from exporter.collectors.port import Clocks
 from exporter.readings import Cause, Container, Containers, Unreachable
 from exporter.targets import Engine
@@ -222,7 +222,7 @@ class EventedContainers:
         if not self._engine.watches(attributes.get("com.docker.compose.project", "")):
             return
         action = str(event.get("Action") or "").partition(":")[0]
-        name = str(attributes.get("name") or "")
+        name = lasting_name(str(attributes.get("name") or ""))
         with self._lock:
             if action == "die":
                 self._exits[name, exit_code_word(attributes.get("exitCode"))] += 1

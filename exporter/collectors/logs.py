@@ -37,6 +37,7 @@ class LogCollector:
         # Lines written before this moment are history and not counted.
         self._began_at = clocks.wall()
         self._saved_at = clocks.monotonic()
+        self._save_problem = ""  # told at every scrape until a save works again
         self._restore()
 
     def collect(self, deadline: float) -> Logs | Unreachable:
@@ -55,7 +56,9 @@ class LogCollector:
             except OSError as error:
                 problems.append(f"{container.name}: {error.strerror}")
         if self._clocks.monotonic() - self._saved_at >= SAVE_SECONDS:
-            problems += self._save()
+            self._save_problem = self._save()
+        if self._save_problem:
+            problems.append(self._save_problem)
         noticed = self._noticed
         return Logs(
             logs=tuple(logs),
@@ -70,7 +73,7 @@ class LogCollector:
         """Nothing to do: the deadline is looked at between blocks."""
 
     def close(self) -> None:
-        for problem in self._save():
+        if problem := self._save():
             log.warning("logs: %s", problem)
         for file in self._files.values():
             file.close()
@@ -109,7 +112,8 @@ class LogCollector:
 
     # The state file.
 
-    def _save(self) -> list[str]:
+    def _save(self) -> str:
+        """Empty when it was saved."""
         self._saved_at = self._clocks.monotonic()
         state = {
             "format": _FORMAT,
@@ -133,8 +137,8 @@ class LogCollector:
                 os.fsync(file.fileno())
             temporary.replace(self._state_file)
         except OSError as error:
-            return [f"{self._state_file}: cannot be written: {error.strerror}"]
-        return []
+            return f"{self._state_file}: cannot be written: {error.strerror}"
+        return ""
 
     def _restore(self) -> None:
         try:

@@ -36,7 +36,7 @@ def config(project: str, url: str = ENGINE, extra: str = "") -> str:
 services:
   web: {{project: {project}, compose_service: web}}
   gone: {{project: {project}, compose_service: gone}}
-docker: {{url: "{url}", projects: [{project}], cgroup_root: /sys/fs/cgroup}}
+docker: {{url: "{url}", projects: [{project}], cgroup_root: /sys/fs/cgroup, proc_root: /proc}}
 {extra}
 """
 
@@ -67,6 +67,7 @@ def test_a_container_is_followed_from_its_start_to_its_removal(
         assert cpu > 0
         assert metrics.one("container_memory_usage_bytes", name=name)
         assert metrics.one("container_cpu_cfs_periods_total", name=name)
+        assert metrics.all("container_network_receive_bytes_total", name=name, interface="eth0")
 
         docker("stop", "-t", "5", name)
         eventually(lambda: state(exporter) == "exited")
