@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -122,11 +122,13 @@ def _serve(config: Config, token: bytes) -> None:
             inbuf_overflow=2 * config.max_body_bytes,
             ident="stackmedic-remediator",
         )
-        worker.start()
-        log.info("listening on %s:%d, mode %s", config.host, config.port, config.policy.mode)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, partial(_leave, stop))
-        server.run()  # until _leave
+        with suppress(SystemExit):  # by _leave
+            # Before the first word that it runs: whoever waits for that may stop it at once.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, partial(_leave, stop))
+            worker.start()
+            log.info("listening on %s:%d, mode %s", config.host, config.port, config.policy.mode)
+            server.run()
         log.info("stopping")
         server.close()
         if not worker.stop(DRAIN_SECONDS):
@@ -135,7 +137,7 @@ def _serve(config: Config, token: bytes) -> None:
 
 def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> None:
     stop.set()
-    raise SystemExit(0)  # waitress takes it as the end of serving
+    raise SystemExit(0)  # the end of serving, here and for waitress
 
 
 def _worker(

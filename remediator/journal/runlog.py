@@ -26,6 +26,9 @@ from remediator.runs import (
     StepRecord,
 )
 
+STAYS_TOLD = timedelta(minutes=15)
+"""A human who is called finds the call standing, even if the alert has gone by then."""
+
 
 class RunLog:
     def __init__(
@@ -46,11 +49,14 @@ class RunLog:
     def close_mended(self, now: datetime) -> int:
         """Close every incident whose alerts are all gone; a run still blocked is cancelled.
 
+        One that a human was called for stays open for STAYS_TOLD at least.
+
         Errors: JournalUnavailable.
         """
         cancelled: list[Row] = []
         with self._database.transaction() as database:
-            rows = database.all("incidents_without_fault")
+            told_before = to_text(now - STAYS_TOLD)
+            rows = database.all("incidents_without_fault", told_before=told_before)
             for row in rows:
                 waiting = database.one("open_run_of_incident", incident_id=row["id"])
                 if waiting is not None:

@@ -19,6 +19,8 @@ WHERE i.closed_at IS NULL ORDER BY i.id;
 -- name: incidents_without_fault
 SELECT id, runbook, target FROM incidents i
 WHERE closed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM escalations e
+                  WHERE e.incident_id = i.id AND e.at > :told_before)
   AND NOT EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
                   AND r.state IN ('claimed', 'executing', 'verifying', 'interrupted'));

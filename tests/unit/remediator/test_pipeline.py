@@ -77,7 +77,7 @@ def test_an_ineffective_run_climbs_the_ladder_and_then_a_human_is_called_once(ma
     assert loop.pager.paged == [(1, "cache", Reason.NOT_VERIFIED)]
 
 
-def test_a_call_is_repeated_while_the_incident_is_open_and_cleared_when_it_closes(
+def test_a_call_is_repeated_and_stands_for_a_while_after_the_alert_has_gone(
     make: Make,
 ) -> None:
     loop = make()
@@ -94,7 +94,11 @@ def test_a_call_is_repeated_while_the_incident_is_open_and_cleared_when_it_close
     assert len(loop.pager.paged) == 2
 
     loop.alerts.firing.clear()
-    loop.pass_seconds(1)
+    loop.pass_seconds(60)
+    loop.turn()
+    assert loop.pager.cleared == []
+
+    loop.pass_seconds(15 * 60)
     loop.turn()
     loop.turn()
     assert loop.pager.cleared == [1]
