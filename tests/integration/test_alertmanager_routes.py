@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ class Alertmanager:
             "http://remediator:9181": f"http://127.0.0.1:{webhook}",
             "/run/secrets/remediator_token": str(folder / "token"),
             "/run/secrets/slack_webhook_url": str(folder / "slack"),
+            "group_wait: 2m": "group_wait: 2s",
         }.items():
             assert shipped in text
             text = text.replace(shipped, here)
@@ -124,7 +126,12 @@ class Alertmanager:
         return False
 
     def fire(self, *alerts: dict[str, str]) -> None:
-        body = [{"labels": labels, "annotations": {"summary": "s"}} for labels in alerts]
+        self._post([{"labels": labels, "annotations": {"summary": "s"}} for labels in alerts])
+
+    def resolve(self, labels: dict[str, str]) -> None:
+        self._post([{"labels": labels, "endsAt": datetime.now(UTC).isoformat()}])
+
+    def _post(self, body: list[dict[str, Any]]) -> None:
         answer = httpx.post(f"{self.url}/api/v2/alerts", json=body, trust_env=False)
         answer.raise_for_status()
 
@@ -162,7 +169,20 @@ def alertmanager(
         running.stop()
 
 
-def test_the_remediator_and_on_call_both_hear_at_once(
+def test_nobody_is_paged_for_a_p1_that_was_mended_in_its_grace(
+    alertmanager: Alertmanager, remediator: Received, slack: Received
+) -> None:
+    alertmanager.fire(SERVICE_DOWN)
+    wait_until(lambda: "frontend" in remediator.text(), "the remediator was not told")
+    alertmanager.resolve(SERVICE_DOWN)
+    # Told later and with the same grace: when this one is out, the first one's time is over.
+    alertmanager.fire({**SERVICE_DOWN, "service": "nginx"})
+    wait_until(lambda: "nginx" in slack.text(), "on-call was not told")
+
+    assert "FIRING P1 ServiceDown frontend" not in slack.text()
+
+
+def test_the_remediator_and_on_call_both_hear_of_what_lasts(
     alertmanager: Alertmanager, remediator: Received, slack: Received
 ) -> None:
     alertmanager.fire(SERVICE_DOWN)
