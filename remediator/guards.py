@@ -18,7 +18,14 @@ from remediator.runs import ACTIVE, Allowed, Blocked, Judgement, PastRun, Verdic
 FOR_GOOD = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.BUDGET_EXHAUSTED})
 """Blocks that waiting does not lift soon: a human is called."""
 
-BLIND = frozenset({Reason.PROMETHEUS_UNREACHABLE, Reason.DATA_STALE})
+BLIND = frozenset(
+    {
+        Reason.PROMETHEUS_UNREACHABLE,
+        Reason.DATA_STALE,
+        Reason.ALERTMANAGER_UNREACHABLE,
+        Reason.NOT_NOTIFIED,
+    }
+)
 """Blocks because nobody can tell: a human is called when they last."""
 
 BLIND_PAGE_AFTER = timedelta(minutes=2)
@@ -53,7 +60,7 @@ def judge(case: Case) -> Judgement:
 
 def needs_human(blocks: frozenset[Reason], blocked_since: datetime, now: datetime) -> Reason | None:
     """The reason for which a blocked run may not wait in silence any longer."""
-    if blocks & {Reason.MODE_OBSERVE, Reason.NOT_FIRING}:
+    if blocks & {Reason.MODE_OBSERVE, Reason.NOT_FIRING, Reason.SILENCED}:
         return None
     for_long = BLIND if now - blocked_since >= BLIND_PAGE_AFTER else frozenset()
     return min(blocks & (FOR_GOOD | for_long), default=None)
@@ -81,6 +88,23 @@ def still_firing(case: Case) -> Allowed | Blocked:
     if any(is_same_alert(alert.labels, case.plan.labels) for alert in case.state.firing):
         return Allowed("Prometheus says the alert fires")
     return Blocked(Reason.NOT_FIRING, "Prometheus does not say that the alert fires")
+
+
+def not_muted(case: Case) -> Allowed | Blocked:
+    """A human who silences an alert wants quiet, from machines too."""
+    if case.state is None:
+        return Blocked(Reason.PROMETHEUS_UNREACHABLE, "Prometheus could not be asked")
+    if case.state.notified is None:
+        told = "Alertmanager could not be asked whether the alert is silenced"
+        return Blocked(Reason.ALERTMANAGER_UNREACHABLE, told)
+    same = [a for a in case.state.notified if is_same_alert(a.labels, case.plan.labels)]
+    for alert in same:
+        if alert.muted is not None:
+            return Blocked(alert.muted, f"the alert is {alert.muted} in Alertmanager")
+    if not same:
+        # It is on its way there; until it has come, no silence can be seen.
+        return Blocked(Reason.NOT_NOTIFIED, "Alertmanager does not hold the alert")
+    return Allowed("neither silenced nor inhibited")
 
 
 def firing_age(case: Case) -> Allowed | Blocked:
@@ -150,6 +174,7 @@ GUARDS: tuple[tuple[str, Guard], ...] = (
     ("mode", mode),
     ("fresh_data", fresh_data),
     ("still_firing", still_firing),
+    ("not_muted", not_muted),
     ("firing_age", firing_age),
     ("dependencies", dependencies),
     ("target_free", target_free),

@@ -42,6 +42,7 @@ from remediator.prometheus import Prometheus
 from remediator.reconcile import Reconciler
 from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
+from remediator.watch import AlertmanagerAlerts, Watch
 from remediator.web import Parts, create_app
 from remediator.worker import Duties, Worker
 
@@ -155,11 +156,12 @@ def _worker(
     )
     age = policy.max_data_age_seconds
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
+    notified = AlertmanagerAlerts(config.alertmanager_url)
     pager = AlertmanagerPager(config.alertmanager_url, clock=_now, external_url=config.external_url)
     clients = Clients(config.docker_url, config.exporter_url, clock=_now, wait=time.sleep)
     ports = Ports(
         journal=journal.runs,
-        alerts=prometheus,
+        alerts=Watch(prometheus, stack.enter_context(closing(notified))),
         verifier=stack.enter_context(closing(verifier)),
         action=partial(_action, clients),
         clock=_now,

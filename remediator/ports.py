@@ -102,16 +102,26 @@ class FiringAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifiedAlert:
+    """An alert as Alertmanager holds it. `muted` is SILENCED, INHIBITED or None."""
+
+    labels: Mapping[str, str]
+    muted: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
 class AlertState:
     """What Prometheus says at one moment: all firing alerts, and how old its newest data is.
 
     `lately` are the services with an alert that fires or did so a moment ago: their clients
-    may not have found back to them yet.
+    may not have found back to them yet. `notified` is what Alertmanager holds; None when it
+    cannot be asked.
     """
 
     firing: tuple[FiringAlert, ...]
     data_age_seconds: float | None  # None: the exporter's `up` has no sample
     lately: frozenset[str] = frozenset()
+    notified: tuple[NotifiedAlert, ...] | None = None
 
 
 class Alerts(Protocol):

@@ -15,6 +15,7 @@ from remediator.ports import (
     Effect,
     Finding,
     FiringAlert,
+    NotifiedAlert,
     Ready,
     Refused,
     RemediationError,
@@ -45,12 +46,14 @@ class FakeAlerts:
     firing: list[Mapping[str, str]] = field(default_factory=list)
     data_age_seconds: float | None = 1.0
     down: bool = False
+    muted: Reason | None = None
 
     def now(self) -> AlertState:
         if self.down:
             raise Transient("cannot ask Prometheus; see that it runs")
         alerts = tuple(FiringAlert(labels, START) for labels in self.firing)
-        return AlertState(alerts, self.data_age_seconds)
+        notified = tuple(NotifiedAlert(labels, self.muted) for labels in self.firing)
+        return AlertState(alerts, self.data_age_seconds, notified=notified)
 
 
 @dataclass

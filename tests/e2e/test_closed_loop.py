@@ -1,5 +1,7 @@
 """Break the real stack and see it mended, with the same faults that `make demo` shows."""
 
+from datetime import UTC, datetime, timedelta
+
 import docker
 import httpx
 import pytest
@@ -14,6 +16,42 @@ def test_a_fault_is_mended_without_a_human(world: World, fault: Fault) -> None:
     mended = run_fault(world, fault)
 
     assert 0 <= mended.webhook <= mended.acted <= mended.done <= mended.verified
+
+
+@pytest.mark.timeout(400)
+def test_a_silence_stops_the_machine_and_its_end_lets_it_go_on(world: World) -> None:
+    until(lambda: quiet(world), "the stack to be quiet")
+    silences = world.url(world.ports.alertmanager, "/api/v2/silences")
+    silence = httpx.post(silences, json=silence_of("celery-green"), trust_env=False).json()
+    container = docker.from_env().containers.get(world.container("celery-green"))
+    container.kill()
+
+    until(lambda: "silenced" in blocks(world, "celery-green"), "a run blocked by the silence")
+    container.reload()
+    assert container.status == "exited"
+
+    url = world.url(world.ports.alertmanager, f"/api/v2/silence/{silence['silenceID']}")
+    httpx.delete(url, trust_env=False).raise_for_status()
+    until(lambda: quiet(world), "celery-green to be mended")
+    container.reload()
+    assert container.status == "running"
+
+
+def silence_of(service: str) -> dict[str, object]:
+    now = datetime.now(UTC)
+    return {
+        "matchers": [{"name": "service", "value": service, "isRegex": False, "isEqual": True}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(hours=1)).isoformat(),
+        "createdBy": "a test",
+        "comment": "hands off",
+    }
+
+
+def blocks(world: World, target: str) -> set[str]:
+    """The reasons for which guards hold the newest run on a target."""
+    runs = [run for i in incidents(world) if i["target"] == target for run in i["runs"]]
+    return {guard["reason"] for run in runs[-1:] for guard in run["guards"] if guard["reason"]}
 
 
 @pytest.mark.timeout(400)

@@ -12,19 +12,20 @@ from remediator.guards import Case
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
 from remediator.policy import Mode
-from remediator.ports import AlertState, FiringAlert
+from remediator.ports import AlertState, FiringAlert, NotifiedAlert
 from remediator.runs import ACTIVE, Allowed, Blocked, PastRun
 from tests.builders import DOWN, START, a_policy, a_runbook
 
 POLICY = a_policy()
 FIRES = FiringAlert(DOWN, START)
+FIRES_ALONE = AlertState((FIRES,), 1.0, notified=(NotifiedAlert(DOWN, None),))
 Answer = Reason | None
 Guard = Callable[[Case], Allowed | Blocked]
 
 
 def a_case(**changes: Any) -> Case:  # noqa: ANN401 - the fields of a Case
     plan = Plan(POLICY.runbooks["restart"], POLICY.topology["web"], DOWN)
-    case = Case(plan, POLICY, START - timedelta(minutes=1), AlertState((FIRES,), 1.0), (), START)
+    case = Case(plan, POLICY, START - timedelta(minutes=1), FIRES_ALONE, (), START)
     return replace(case, **changes)
 
 
@@ -55,6 +56,7 @@ def test_a_plain_case_is_allowed_by_every_guard_and_claimed() -> None:
         "mode",
         "fresh_data",
         "still_firing",
+        "not_muted",
         "firing_age",
         "dependencies",
         "target_free",
@@ -87,7 +89,9 @@ def test_fresh_data(age: float | None, answer: Answer) -> None:
     assert says(guards.fresh_data, a_case(state=AlertState((FIRES,), age))) is answer
 
 
-@pytest.mark.parametrize("guard", [guards.fresh_data, guards.still_firing, guards.dependencies])
+@pytest.mark.parametrize(
+    "guard", [guards.fresh_data, guards.still_firing, guards.not_muted, guards.dependencies]
+)
 def test_an_unreachable_prometheus_blocks(guard: Guard) -> None:
     assert says(guard, a_case(state=None)) is Reason.PROMETHEUS_UNREACHABLE
 
@@ -104,6 +108,29 @@ def test_an_unreachable_prometheus_blocks(guard: Guard) -> None:
 def test_still_firing(labels: dict[str, str], answer: Answer) -> None:
     state = AlertState((FiringAlert(labels, START),), 1.0)
     assert says(guards.still_firing, a_case(state=state)) is answer
+
+
+STACK = {"stack": "piano-tutor"}
+
+
+@pytest.mark.parametrize(
+    ("notified", "answer"),
+    [
+        ((NotifiedAlert(DOWN | STACK, None),), None),
+        ((NotifiedAlert(DOWN | STACK, Reason.SILENCED),), Reason.SILENCED),
+        ((NotifiedAlert(DOWN | STACK, Reason.INHIBITED),), Reason.INHIBITED),
+        (
+            (NotifiedAlert(DOWN, None), NotifiedAlert(DOWN | STACK, Reason.SILENCED)),
+            Reason.SILENCED,
+        ),
+        ((NotifiedAlert(DOWN | {"service": "edge"}, None),), Reason.NOT_NOTIFIED),
+        ((), Reason.NOT_NOTIFIED),
+        (None, Reason.ALERTMANAGER_UNREACHABLE),
+    ],
+)
+def test_not_muted(notified: tuple[NotifiedAlert, ...] | None, answer: Answer) -> None:
+    state = AlertState((FIRES,), 1.0, notified=notified)
+    assert says(guards.not_muted, a_case(state=state)) is answer
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_a_fault_is_mended_verified_and_recorded(make: Make) -> None:
     assert run["steps"][0]["outcome"] == "done"
     assert run["acted_at"] == "2026-01-05T12:00:00.000Z"
     assert run["verified_at"] == "2026-01-05T12:00:04.000Z"
-    assert [g["verdict"] for g in run["guards"]] == ["allowed"] * 9
+    assert [g["verdict"] for g in run["guards"]] == ["allowed"] * 10
     assert loop.changes[-1].seconds_to_mend == pytest.approx(63.88, abs=0.01)
     assert loop.pager.paged == []
 
@@ -59,6 +59,22 @@ def test_a_webhook_told_twice_acts_once(make: Make) -> None:
 
     assert len(loop.incidents()[0]["alerts"]) == 1
     assert loop.actions["restart"].runs == ["web"]
+
+
+def test_a_silence_keeps_the_machine_quiet_too_until_it_ends(make: Make) -> None:
+    loop = make()
+    loop.alerts.muted = Reason.SILENCED
+
+    loop.told(DOWN)
+    loop.pass_seconds(3600)
+    loop.turn()
+    assert loop.states() == [("restart", "blocked", "silenced")]
+    assert loop.actions["restart"].runs == []
+    assert loop.pager.paged == []
+
+    loop.alerts.muted = None
+    loop.turn()
+    assert loop.states() == [("restart", "effective", "verified")]
 
 
 def test_an_ineffective_run_climbs_the_ladder_and_then_a_human_is_called_once(make: Make) -> None:
