@@ -5,7 +5,7 @@ PY       = $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(STATE)/bin:$(PATH)
 export STACKMEDIC_STATE := $(STATE)
 
-.PHONY: help venv tools images check fix unit contract integration e2e test demo demo-down lock dashboards golden
+.PHONY: help venv tools images check fix unit contract integration e2e test demo demo-down bench docs lock dashboards golden
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ demo: venv  ## bring up the stack and the monitoring, break things, see each men
 
 demo-down: venv  ## remove everything that `make demo` made
 	@$(PY) -m demo down
+
+bench: venv  ## speed and memory beside the exporters it replaces; QUICK=1 for a glance
+	@$(PY) -m bench
+
+docs: venv  ## generate docs/metrics.md, docs/configuration.md and docs/compatibility.md again
+	@$(PY) docs/generate.py
 
 lock: venv  ## resolve pyproject.toml into the lock files again
 	$(PY) -m pip install -q uv

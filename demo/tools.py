@@ -7,6 +7,7 @@ started and no port is taken behind the user's back.
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 # Debian package -> {program in the package: name it is known by}
@@ -21,9 +22,13 @@ PROGRAMS = {
 
 def ensure_tools(state: Path) -> Path:
     """The folder that holds prometheus, promtool, alertmanager and amtool, for the PATH."""
-    folder = state / "bin"
+    return ensure_programs(state / "bin", PROGRAMS)
+
+
+def ensure_programs(folder: Path, packages: Mapping[str, dict[str, str]]) -> Path:
+    """Unpack what the folder lacks. packages: as PROGRAMS."""
     folder.mkdir(parents=True, exist_ok=True)
-    for package, programs in PROGRAMS.items():
+    for package, programs in packages.items():
         if not all((folder / name).exists() for name in programs.values()):
             print(f"unpacking {package} into {folder}", flush=True)
             _unpack(package, programs, folder)
