@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from remediator.journal import JournalUnavailable, Records
-from remediator.outcomes import Reason, State
+from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
 from remediator.runs import Change
@@ -26,18 +26,6 @@ RECEIVED = (
     Reason.UNKNOWN_ALERT.value,
     Reason.UNKNOWN_TARGET.value,
     Reason.OVERSIZED.value,
-)
-BLOCKING = (
-    Reason.MODE_OBSERVE,
-    Reason.PROMETHEUS_UNREACHABLE,
-    Reason.DATA_STALE,
-    Reason.NOT_FIRING,
-    Reason.TOO_YOUNG,
-    Reason.DEPENDENCY_FIRING,
-    Reason.TARGET_BUSY,
-    Reason.COOLDOWN,
-    Reason.ATTEMPTS_EXHAUSTED,
-    Reason.BUDGET_EXHAUSTED,
 )
 MEND_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 

@@ -71,3 +71,22 @@ class Reason(StrEnum):
     VERIFIED = "verified"
     NOT_VERIFIED = "not_verified"
     NO_DATA = "no_data"
+
+
+BLOCKING = (
+    Reason.MODE_OBSERVE,
+    Reason.NOT_FIRING,
+    Reason.TOO_YOUNG,
+    Reason.PROMETHEUS_UNREACHABLE,
+    Reason.DATA_STALE,
+    Reason.ALERTMANAGER_UNREACHABLE,
+    Reason.NOT_NOTIFIED,
+    Reason.SILENCED,
+    Reason.INHIBITED,
+    Reason.DEPENDENCY_FIRING,
+    Reason.TARGET_BUSY,
+    Reason.COOLDOWN,
+    Reason.ATTEMPTS_EXHAUSTED,
+    Reason.BUDGET_EXHAUSTED,
+)
+"""The reasons of guards: why a run waits."""

@@ -1,5 +1,7 @@
 """Each guard's table, and what all of them make of a run."""
 
+import inspect
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,7 +11,7 @@ import pytest
 
 from remediator import guards
 from remediator.guards import Case
-from remediator.outcomes import Reason, State
+from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import Plan
 from remediator.policy import Mode
 from remediator.ports import AlertState, FiringAlert, NotifiedAlert
@@ -238,3 +240,10 @@ def test_when_a_blocked_run_needs_a_human(
     blocks: set[Reason], seconds: float, answer: Answer
 ) -> None:
     assert guards.needs_human(frozenset(blocks), ago(seconds), START) is answer
+
+
+def test_the_reasons_of_guards_are_those_that_the_source_names() -> None:
+    named = set(re.findall(r"Blocked\(\s*Reason\.(\w+)", inspect.getsource(guards)))
+    muted = {Reason.SILENCED.name, Reason.INHIBITED.name}  # Alertmanager's words, passed on
+
+    assert named | muted == {reason.name for reason in BLOCKING}
