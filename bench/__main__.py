@@ -36,7 +36,7 @@ BENCHES = (
 )
 HEADINGS = ("what", "stackmedic", "peer", "better by", "bar", "reached")
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=160)
 
 
 def main(names: Sequence[str]) -> int:

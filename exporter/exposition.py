@@ -1,11 +1,13 @@
 """Families -> bytes of the Prometheus text format 0.0.4.
 
 Rule: pure apart from a bounded memory of label text, and it never fails: bad text is
-replaced, a series written before is dropped, both are counted. Speed is the point: label
-text is escaped once per distinct label set, not once per scrape.
+replaced; a series written before, or one that cannot be written, is dropped and counted. Speed
+is the point: label text is escaped once per distinct label set, not once per scrape.
 """
 
+import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,7 +20,7 @@ _KEPT_LABEL_SETS = 100_000
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +55,27 @@ class Encoder:
         return Exposition("".join(lines).encode("utf-8"), samples, dropped)
 
     def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:
-        name, names = family.metric.name, family.metric.labels
+        name, names = family.metric.name + family.suffix, family.metric.labels
         texts = self._texts.setdefault(names, {})
         written = 0
         for values, number in family.samples:
-            text = texts.get(values)
-            if text is None:
-                text = self._remember(texts, names, values)
-            if text in seen:
+            kind = type(number)
+            try:
+                if (kind is float or kind is int) and -_LARGEST < number < _LARGEST:
+                    figure = repr(number)
+                else:
+                    figure = _figure(number)
+                text = texts.get(values)
+                if text is None:
+                    text = self._remember(texts, names, values)
+            except (TypeError, ValueError):
+                continue  # a collector's mistake costs its sample, never the scrape
+            series = family.suffix + text
+            if series in seen:
                 continue
-            seen.add(text)
+            seen.add(series)
             written += 1
-            figure = repr(number + 0)  # + 0: a bool is written as a number
-            lines.append(f"{name}{text} {_SPECIAL.get(figure, figure)}\n")
+            lines.append(f"{name}{text} {figure}\n")
         return written
 
     def _remember(
@@ -104,6 +114,21 @@ def _valid(metric: Metric) -> bool:
     )
 
 
+def _figure(number: float) -> str:
+    """Anything but an everyday number: NaN, infinity, a bool, a Decimal, 2 ** 5000.
+
+    Prometheus refuses the whole scrape for one number that a double cannot hold.
+    Errors: TypeError or ValueError when it is no number.
+    """
+    try:
+        value = float(number)
+    except OverflowError:
+        value = math.inf if number > 0 else -math.inf
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return "NaN" if math.isnan(value) else repr(int(value) if value.is_integer() else value)
+
+
 def _label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     # An empty value is the same as no label to Prometheus, and no label is shorter.
     pairs = [
@@ -112,7 +137,9 @@ def _label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return "{" + ",".join(pairs) + "}" if pairs else ""
 
 
-def _escape(value: str) -> str:
+def _escape(value: object) -> str:
+    if not isinstance(value, str):
+        value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return (
         clean(value)[:LONGEST_LABEL].replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
     )

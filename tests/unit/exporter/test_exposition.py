@@ -1,8 +1,13 @@
 """The encoder against prometheus_client's parser, and what it does with bad input."""
 
 import math
+import subprocess
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, cast
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,7 +17,16 @@ from exporter.families.metric import Family, Kind, Metric, counter, gauge
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 # Any code point, also the lone surrogates that an undecodable byte becomes.
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
-NUMBERS = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=True, allow_infinity=True))
+# Also what no double holds: Prometheus refuses a whole scrape for one such number.
+NUMBERS = st.one_of(
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.integers(-(10**400), 10**400),
+    st.booleans(),
+    st.decimals(allow_nan=False),
+)
+# What a collector's mistake could hand over, whatever the types say.
+JUNK = st.one_of(st.none(), st.binary(max_size=9), st.lists(st.integers(), max_size=1), TEXTS)
 
 
 @st.composite
@@ -28,6 +42,13 @@ def families(draw: st.DrawFn) -> list[Family]:
 
 def cleaned(text: str) -> str:
     return "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in text)
+
+
+def as_double(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def parsed(body: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -52,7 +73,8 @@ def test_the_parser_reads_back_what_was_written(found: list[Family]) -> None:
 
     assert read.keys() == expected.keys()
     for key, number in expected.items():
-        assert read[key] == number or (math.isnan(read[key]) and math.isnan(number))
+        wanted = as_double(number)
+        assert read[key] == wanted or (math.isnan(read[key]) and math.isnan(wanted))
 
 
 @given(families())
@@ -68,6 +90,47 @@ def test_what_is_not_written_is_counted(found: list[Family]) -> None:
 
     assert done.samples + done.dropped == sum(len(family.samples) for family in found)
     assert done.samples == len(parsed(done.body))
+
+
+@given(st.lists(families(), max_size=3))
+def test_families_that_come_twice_are_written_as_one(rounds: list[list[Family]]) -> None:
+    found = [family for each in rounds for family in each]
+    done = Encoder().encode(found)
+    heads = [line for line in done.body.decode().split("\n") if line.startswith("# TYPE ")]
+
+    assert len(heads) == len(set(heads))
+    assert done.samples == len(parsed(done.body))
+    assert done.samples + done.dropped == sum(len(family.samples) for family in found)
+
+
+@given(st.lists(st.tuples(st.lists(JUNK, max_size=3), st.one_of(JUNK, NUMBERS)), max_size=6))
+def test_what_is_no_sample_costs_itself_and_nothing_else(junk: list[tuple[Any, Any]]) -> None:
+    samples = cast("Any", [(tuple(values), number) for values, number in junk])
+    good = gauge("good", "G.").family([((), 1)])
+
+    done = Encoder().encode([gauge("bad", "B.", ("x", "y")).family(samples), good])
+
+    assert parsed(done.body)["good", frozenset()] == 1
+    assert done.samples == len(parsed(done.body))
+    assert done.samples + done.dropped == len(samples) + 1
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(families())
+def test_prometheus_own_parser_reads_it_too(
+    tool: Callable[[str], str], found: list[Family]
+) -> None:
+    done = subprocess.run(
+        [tool("promtool"), "check", "metrics"],
+        input=Encoder().encode(found).body,
+        capture_output=True,
+        check=False,
+    )
+
+    # 3: read, but a name or a help text is not to its taste.
+    assert done.returncode in {0, 3}, done.stderr.decode()
 
 
 def test_a_series_is_written_once() -> None:
@@ -119,6 +182,52 @@ def test_numbers_are_written_as_prometheus_reads_them() -> None:
     lines = Encoder().encode([metric.family(samples)]).body.decode().splitlines()
 
     assert lines[2:] == ['a{x="n"} NaN', 'a{x="p"} +Inf', 'a{x="m"} -Inf', 'a{x="t"} 1']
+
+
+def test_numbers_of_other_types_are_written_as_numbers() -> None:
+    metric = gauge("a", "A.", ("x",))
+    numbers: dict[str, Any] = {
+        "huge": 2**5000,
+        "low": -(10**400),
+        "decimal": Decimal("0.5"),
+        "whole": Decimal(3),
+        "fraction": Fraction(1, 4),
+        "largest": 1.7976931348623157e308,
+    }
+
+    done = Encoder().encode([metric.family([((name,), n) for name, n in numbers.items()])])
+
+    read = {dict(labels)["x"]: value for (_, labels), value in parsed(done.body).items()}
+    assert read["huge"] == math.inf
+    assert read["low"] == -math.inf
+    assert (read["decimal"], read["whole"], read["fraction"]) == (0.5, 3, 0.25)
+    assert read["largest"] == numbers["largest"]
+    assert b'a{x="huge"} +Inf\n' in done.body
+
+
+def test_bytes_in_a_label_are_read_as_utf8() -> None:
+    samples = cast("Any", [((b"caf\xc3\xa9 \xff",), 1)])
+
+    body = Encoder().encode([gauge("a", "A.", ("x",)).family(samples)]).body
+
+    assert 'a{x="caf\u00e9 \ufffd"} 1' in body.decode()
+
+
+def test_a_sample_with_a_label_too_many_is_dropped_and_counted() -> None:
+    metric = gauge("a", "A.", ("x",))
+
+    done = Encoder().encode([metric.family([(("1", "2"), 1), (("1",), 1)])])
+
+    assert (done.samples, done.dropped) == (1, 1)
+
+
+def test_a_million_label_sets_do_not_stay_in_memory() -> None:
+    encoder = Encoder()
+    metric = gauge("a", "A.", ("x",))
+    for turn in range(3):
+        encoder.encode([metric.family([((f"{turn}-{n}",), n) for n in range(60_000)])])
+
+    assert sum(map(len, encoder._texts.values())) <= 100_000
 
 
 def test_counters_keep_their_legacy_name() -> None:
