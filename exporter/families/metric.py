@@ -13,6 +13,8 @@ Sample = tuple[tuple[str, ...], float]
 class Kind(StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,16 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
 
-    def family(self, samples: Iterable[Sample]) -> "Family":
-        return Family(self, list(samples))
+    def family(self, samples: Iterable[Sample], suffix: str = "") -> "Family":
+        """suffix: _sum, _count or _bucket, of a histogram or a summary."""
+        return Family(self, list(samples), suffix)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     metric: Metric
     samples: Sequence[Sample]
+    suffix: str = ""
 
 
 def gauge(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Metric:
