@@ -14,7 +14,7 @@ from prometheus_client.core import Metric as PeerMetric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from bench.rows import Row, at_most, median, times
+from bench.rows import Row, at_most, median
 from exporter.exposition import Encoder
 from exporter.families.metric import Family, gauge
 
@@ -47,14 +47,6 @@ def run(quick: bool) -> list[Row]:
             median(peers) * micro,
             PEER,
             at_most(1),
-        ),
-        Row(
-            "the same, beside prometheus_client",
-            median(ours) * 1e3,
-            "ms",
-            median(peers) * 1e3,
-            PEER,
-            times(10),
         ),
         Row(
             "gzip of that body: level 1 beside prometheus_client's level 9",
