@@ -8,7 +8,6 @@ event heals. An inspection that began earlier never overwrites a later one.
 import itertools
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -19,9 +18,11 @@ from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException, Timeout
 from urllib3.exceptions import HTTPError
 
-from exporter.collectors.inspection import container_of, lasting_name
+from exporter.collectors.event_counts import EventCounts
+from exporter.collectors.inspection import container_of
 from exporter.collectors.port import Clocks
 from exporter.readings import Cause, Container, Containers, Unreachable
+from exporter.readings.containers import Machine
 from exporter.targets import Engine
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,6 @@ EVENTS = [
     "update",
     "stop",
 ]
-EXIT_CODES = frozenset(["0", "1", "125", "126", "127", "137", "139", "143"])
 ENGINE_ERRORS = (DockerException, RequestException, HTTPError, OSError, ValueError)
 
 Connect = Callable[[str, float], Any]
@@ -59,14 +59,13 @@ class EventedContainers:
         self._engine = engine
         self._clocks = clocks
         self._connect = connect
+        self._counts = EventCounts(engine.state_file)
         self._sequence = itertools.count(1)
         self._lock = threading.Lock()  # guards what follows
         self._containers: dict[str, tuple[int, Container | None]] = {}  # None: destroyed
-        self._exits: Counter[tuple[str, str]] = Counter()
-        self._ooms: Counter[str] = Counter()
+        self._machine: Machine | None = None
         self._synced_at: float | None = None
         self._live = False
-        self._last_event_ns = 0
         self._syncing = threading.Lock()
         self._client: APIClient | None = None  # belongs to whoever holds _syncing
         self._stopping = threading.Event()
@@ -81,10 +80,15 @@ class EventedContainers:
         self._end_stream()
         if self._thread.is_alive():
             self._thread.join(timeout=2)
+        self._counts.save(self._clocks.monotonic(), at_once=True)
         with self._syncing:
             if self._client is not None:
                 self._client.close()
                 self._client = None
+
+    def save(self) -> None:
+        """Put counts that an event left unsaved on the disk, if it is time."""
+        self._counts.save(self._clocks.monotonic())
 
     # The set, for collectors.
 
@@ -120,12 +124,15 @@ class EventedContainers:
     def _reading(self) -> Containers:
         with self._lock:
             containers = [c for _, c in self._containers.values() if c is not None]
-            exits, ooms = dict(self._exits), dict(self._ooms)
+            machine = self._machine
+        exits, ooms = self._counts.counted()
         return Containers(
             seen_at=self._clocks.wall(),
             containers=tuple(sorted(containers, key=lambda c: c.name)),
             exits=exits,
             oom_events=ooms,
+            machine=machine,
+            problems=(self._counts.problem,) if self._counts.problem else (),
         )
 
     def _own_client(self, deadline: float) -> APIClient:
@@ -161,6 +168,13 @@ class EventedContainers:
                 if container_id not in alive and seen < sequence:
                     del self._containers[container_id]
             self._synced_at = began_at
+            names = {c.name for _, c in self._containers.values() if c is not None}
+            machine = self._machine
+        self._counts.forget(names)
+        if machine is None:
+            machine = machine_of(client)
+            with self._lock:
+                self._machine = machine
 
     def _inspect(self, client: APIClient, container_id: str) -> None:
         sequence = next(self._sequence)
@@ -189,7 +203,9 @@ class EventedContainers:
         client = self._connect(self._engine.url, 5.0)
         try:
             self._stream = client.events(
-                since=self._since(), filters={"type": "container", "event": EVENTS}, decode=True
+                since=self._counts.since(),
+                filters={"type": "container", "event": EVENTS},
+                decode=True,
             )
             # The stream is open, so nothing that happens from here on is missed.
             with self._syncing:
@@ -214,28 +230,12 @@ class EventedContainers:
     def _on_event(self, client: APIClient, event: Mapping[str, Any]) -> None:
         actor = event.get("Actor") or {}
         container_id = str(actor.get("ID") or "")
-        attributes = actor.get("Attributes") or {}
-        happened_ns = int(event.get("timeNano") or 0)
-        if not container_id or happened_ns <= self._last_event_ns:
-            return  # told again after a reconnect
-        self._last_event_ns = happened_ns
-        if not self._engine.watches(attributes.get("com.docker.compose.project", "")):
-            return
-        action = str(event.get("Action") or "").partition(":")[0]
-        name = lasting_name(str(attributes.get("name") or ""))
-        with self._lock:
-            if action == "die":
-                self._exits[name, exit_code_word(attributes.get("exitCode"))] += 1
-            elif action == "oom":
-                self._ooms[name] += 1
-        self._inspect(client, container_id)
-
-    def _since(self) -> str | None:
-        # The first connection asks for nothing past: counters begin with the process.
-        if not self._last_event_ns:
-            return None
-        seconds, nanoseconds = divmod(self._last_event_ns, 10**9)
-        return f"{seconds}.{nanoseconds:09d}"
+        project = (actor.get("Attributes") or {}).get("com.docker.compose.project", "")
+        if not container_id or not self._engine.watches(project):
+            self._counts.skip(event)
+        elif self._counts.take(event):
+            self._counts.save(self._clocks.monotonic())
+            self._inspect(client, container_id)
 
     def _lost(self, why: str) -> None:
         with self._lock:
@@ -257,7 +257,9 @@ class DockerCollector:
         self._containers = containers
 
     def collect(self, deadline: float) -> Containers | Unreachable:
-        return self._containers.current(deadline)
+        reading = self._containers.current(deadline)
+        self._containers.save()
+        return reading
 
     def cancel(self) -> None:
         """Nothing to do: every call to the engine has the deadline as its timeout."""
@@ -266,10 +268,14 @@ class DockerCollector:
         self._containers.close()
 
 
-def exit_code_word(code: object) -> str:
-    """The few exit codes with a known meaning; the rest fold so that the label stays bounded."""
-    word = str(code)
-    return word if word in EXIT_CODES else "other"
+def machine_of(client: APIClient) -> Machine | None:
+    """None when the engine, or the proxy before it, does not say."""
+    try:
+        info = client.info()
+        return Machine(int(info["NCPU"]), int(info["MemTotal"]))
+    except (*ENGINE_ERRORS, KeyError, TypeError) as error:
+        log.info("machine not known: %s", error)
+        return None
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:

@@ -5,9 +5,11 @@ name and by service, never by id, so they survive a recreate.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from exporter.families.metric import Family, Sample, counter, gauge, one_of
 from exporter.readings import Container, Containers, ContainerState, Health, Unreachable
+from exporter.readings.containers import EXIT_CODES, Machine
 from exporter.targets import Engine
 
 LABELS = (
@@ -18,6 +20,12 @@ LABELS = (
     "service",
 )
 LAST_SEEN = gauge("container_last_seen", "Last time the container was seen alive.", LABELS)
+CREATED = gauge("container_creation_time_seconds", "Creation, Unix time.", LABELS)
+INFO = gauge(
+    "container_info",
+    "1, with what changes with every container of the name.",
+    (*LABELS, "id", "image_id", "restart_policy"),
+)
 START = gauge("container_start_time_seconds", "Start of the container, Unix time.", LABELS)
 STATE = gauge(
     "container_state", "1 for the state the engine reports, 0 for the others.", (*LABELS, "state")
@@ -30,23 +38,38 @@ HEALTH = gauge(
 HEALTH_STATE = gauge(
     "container_health_state", "1 healthy, 0 unhealthy or starting, -1 without a verdict.", LABELS
 )
+FAILING_STREAK = gauge("container_health_failing_streak", "Health checks failed in a row.", LABELS)
 RESTARTS = counter("container_restarts_total", "Restarts by the engine's restart policy.", LABELS)
 EXIT_CODE = gauge(
     "container_last_exit_code", "Exit code of the last run; 0 before the first end.", LABELS
 )
+EXITED_AT = gauge(
+    "container_last_exit_timestamp_seconds", "End of the last run, Unix time.", LABELS
+)
 OOM_KILLED = gauge("container_oom_killed", "1 if the last run was ended for memory.", LABELS)
 EXITS = counter(
     "container_exits_total",
-    "Ends of the container seen since this exporter started.",
+    "Ends of the container, counted from the engine's events.",
     (*LABELS, "exit_code"),
 )
 OOM_EVENTS = counter(
-    "container_oom_events_total", "Processes killed for memory since this exporter started.", LABELS
+    "container_oom_events_total",
+    "The engine's out-of-memory events; a child that was killed counts, too.",
+    LABELS,
 )
 MEMORY_LIMIT = gauge("container_spec_memory_limit_bytes", "Memory limit, 0 without one.", LABELS)
+MEMORY_RESERVATION = gauge(
+    "container_spec_memory_reservation_limit_bytes", "Soft memory limit, 0 without one.", LABELS
+)
+SWAP_LIMIT = gauge(
+    "container_spec_memory_swap_limit_bytes", "Limit of memory and swap, 0 without one.", LABELS
+)
 CPU_PERIOD = gauge("container_spec_cpu_period", "CPU period in microseconds.", LABELS)
 CPU_QUOTA = gauge("container_spec_cpu_quota", "CPU quota per period in microseconds.", LABELS)
 CPU_SHARES = gauge("container_spec_cpu_shares", "CPU shares, 0 for the engine's default.", LABELS)
+
+CORES = gauge("machine_cpu_cores", "CPUs of the engine's machine.")
+MEMORY = gauge("machine_memory_bytes", "Memory of the engine's machine.")
 
 SERVICE_STATE = gauge(
     "compose_service_state",
@@ -90,6 +113,7 @@ def families(engine: Engine, reading: Containers | Unreachable) -> list[Family]:
         *_container_families(named, reading),
         *_spec_families(named),
         *_service_families(engine, reading.containers),
+        *_machine_families(reading.machine),
     ]
 
 
@@ -110,7 +134,7 @@ def labelled(
 
 def label_values(keys: dict[tuple[str, str], str], container: Container) -> tuple[str, ...]:
     service = keys.get((container.project, container.compose_service), "")
-    return (
+    return _kept(
         container.name,
         container.image,
         container.project,
@@ -119,25 +143,40 @@ def label_values(keys: dict[tuple[str, str], str], container: Container) -> tupl
     )
 
 
+@lru_cache(maxsize=4096)
+def _kept(*values: str) -> tuple[str, ...]:
+    """The same tuple every time: the encoder knows series by it without looking inside."""
+    return values
+
+
+@lru_cache(maxsize=16384)
+def extended(labels: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    """Labels and some more values, as one tuple that is kept like theirs."""
+    return (*labels, *more)
+
+
 def _container_families(
     named: list[tuple[tuple[str, ...], Container]], reading: Containers
 ) -> list[Family]:
     now = reading.seen_at
     alive = (ContainerState.RUNNING, ContainerState.PAUSED)
-    labels_of = {container.name: labels for labels, container in named}
     return [
         LAST_SEEN.family((v, now if c.state in alive else c.finished_at) for v, c in named),
+        CREATED.family((v, c.created_at) for v, c in named if c.created_at),
+        INFO.family((extended(v, c.id, c.image_id, c.restart_policy), 1) for v, c in named),
         START.family((v, c.started_at) for v, c in named if c.started_at),
         STATE.family(s for v, c in named for s in one_of(v, ContainerState, c.state)),
         HEALTH.family(s for v, c in named for s in one_of(v, Health, c.health)),
         HEALTH_STATE.family((v, _HEALTH_NUMBER.get(c.health, -1.0)) for v, c in named),
+        FAILING_STREAK.family((v, c.failing_streak) for v, c in named if c.health != Health.NONE),
         RESTARTS.family((v, c.restarts) for v, c in named),
         EXIT_CODE.family((v, c.exit_code) for v, c in named),
+        EXITED_AT.family((v, c.finished_at) for v, c in named if c.finished_at),
         OOM_KILLED.family((v, c.oom_killed) for v, c in named),
         EXITS.family(
-            ((*labels_of[name], code), count)
-            for (name, code), count in reading.exits.items()
-            if name in labels_of
+            (extended(v, code), reading.exits.get((c.name, code), 0))
+            for v, c in named
+            for code in EXIT_CODES
         ),
         OOM_EVENTS.family((v, reading.oom_events.get(c.name, 0)) for v, c in named),
     ]
@@ -146,10 +185,18 @@ def _container_families(
 def _spec_families(named: list[tuple[tuple[str, ...], Container]]) -> list[Family]:
     return [
         MEMORY_LIMIT.family((v, c.memory_limit_bytes) for v, c in named),
+        MEMORY_RESERVATION.family((v, c.memory_reservation_bytes) for v, c in named),
+        SWAP_LIMIT.family((v, c.memory_swap_limit_bytes) for v, c in named),
         CPU_PERIOD.family((v, c.cpu_period) for v, c in named if c.cpu_period),
         CPU_QUOTA.family((v, c.cpu_quota) for v, c in named if c.cpu_quota),
         CPU_SHARES.family((v, c.cpu_shares) for v, c in named),
     ]
+
+
+def _machine_families(machine: Machine | None) -> list[Family]:
+    if machine is None:
+        return []
+    return [CORES.family([((), machine.cpu_cores)]), MEMORY.family([((), machine.memory_bytes)])]
 
 
 def _service_families(engine: Engine, containers: Iterable[Container]) -> list[Family]:

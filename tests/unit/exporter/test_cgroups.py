@@ -15,28 +15,52 @@ from exporter.readings import (
     Usage,
     Usages,
 )
+from exporter.readings.cgroups import DeviceIO
 from exporter.targets import Engine
 
 ID = "c" * 64
 RUNNING = Container(id=ID, name="web", image="i", state=ContainerState.RUNNING, cpu_quota=50000)
 
+PRESSURE = {
+    "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=500000\n"
+    "full avg10=0.00 avg60=0.00 avg300=0.00 total=250000\n",
+    "memory.pressure": "some avg10=1.00 avg60=0.00 avg300=0.00 total=3000000\n"
+    "full avg10=0.00 avg60=0.00 avg300=0.00 total=2000000\n",
+    "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+    "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+}
 V1 = {
+    "blkio": {
+        "blkio.throttle.io_service_bytes": "8:0 Read 4096\n8:0 Write 8192\n8:0 Sync 1\n"
+        "8:0 Total 12288\n9:1 Read 10\n9:1 Write 0\nTotal 12298\n",
+        "blkio.throttle.io_serviced": "8:0 Read 1\n8:0 Write 2\n9:1 Read 5\n9:1 Write 0\nTotal 8\n",
+    },
     "cpuacct": {"cpuacct.usage": "1500000000\n", "cpuacct.stat": "user 100\nsystem 50\n"},
     "cpu": {"cpu.stat": "nr_periods 7\nnr_throttled 3\nthrottled_time 2500000000\n"},
     "memory": {
         "memory.usage_in_bytes": "1000\n",
+        "memory.max_usage_in_bytes": "2000\n",
+        "memory.failcnt": "3\n",
         "memory.stat": "cache 1\ntotal_cache 300\ntotal_rss 600\ntotal_mapped_file 20\n"
-        "total_swap 5\ntotal_inactive_file 250\n",
+        "total_swap 5\ntotal_inactive_file 250\npgfault 1\ntotal_pgfault 70\n"
+        "total_pgmajfault 2\n",
     },
     "pids": {"pids.current": "4\n"},
+    "unified": PRESSURE,
 }
 V2 = {
     "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n"
     "nr_periods 7\nnr_throttled 3\nthrottled_usec 2500000\n",
     "memory.current": "1000\n",
-    "memory.stat": "anon 600\nfile 300\nfile_mapped 20\ninactive_file 250\n",
+    "memory.stat": "anon 600\nfile 300\nfile_mapped 20\ninactive_file 250\n"
+    "pgfault 70\npgmajfault 2\n",
+    "memory.peak": "2000\n",
+    "memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\n",
+    "io.stat": "8:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n"
+    "9:1 rbytes=10 wbytes=0 rios=5 wios=0\n",
     "memory.swap.current": "5\n",
     "pids.current": "4\n",
+    **PRESSURE,
 }
 EXPECTED = Usage(
     cpu_seconds=1.5,
@@ -51,7 +75,18 @@ EXPECTED = Usage(
     cache_bytes=300,
     mapped_file_bytes=20,
     swap_bytes=5,
+    max_usage_bytes=2000,
+    limit_hits=3,
+    page_faults=70,
+    major_page_faults=2,
     processes=4,
+    cpu_waiting_seconds=0.5,
+    cpu_stalled_seconds=0.25,
+    memory_waiting_seconds=3.0,
+    memory_stalled_seconds=2.0,
+    io_waiting_seconds=0.0,
+    io_stalled_seconds=0.0,
+    devices=(DeviceIO("/dev/sda", 4096, 8192, 1, 2), DeviceIO("9:1", 10, 0, 5, 0)),
 )
 CGROUPFS, SYSTEMD = f"docker/{ID}", f"system.slice/docker-{ID}.scope"
 
@@ -84,8 +119,12 @@ def tree_v2(root: Path, folder: str) -> None:
 
 
 def collect(root: Path, *containers: Container) -> Usages | Unreachable:
+    proc = root / "proc"
+    proc.mkdir(exist_ok=True)
+    (proc / "partitions").write_text("major minor  #blocks  name\n\n   8        0  100 sda\n")
     collector = CgroupCollector(
-        Engine("unix:///x", cgroup_root=str(root)), FakeSet(*containers or (RUNNING,))
+        Engine("unix:///x", cgroup_root=str(root), proc_root=str(proc)),
+        FakeSet(*containers or (RUNNING,)),
     )
     try:
         return collector.collect(0)
@@ -152,3 +191,20 @@ def test_descriptors_are_kept_and_given_back(tmp_path: Path) -> None:
     containers.reading = Containers(0, ())
     collector.collect(0)
     assert collector._kept == {}
+
+
+def test_a_file_that_opens_and_cannot_be_read_costs_itself_only(tmp_path: Path) -> None:
+    tree_v1(tmp_path, CGROUPFS)
+    # Pressure that is switched off opens and answers an error, as a folder does.
+    (tmp_path / "unified" / CGROUPFS / "io.pressure").unlink()
+    (tmp_path / "unified" / CGROUPFS / "io.pressure").mkdir()
+
+    expected = EXPECTED._replace(io_waiting_seconds=None, io_stalled_seconds=None)
+    assert collect(tmp_path) == Usages(((RUNNING, expected),))
+
+
+def test_pressure_of_an_older_kernel_has_no_stalled_cpu(tmp_path: Path) -> None:
+    tree_v2(tmp_path, CGROUPFS)
+    (tmp_path / CGROUPFS / "cpu.pressure").write_text("some avg10=0.00 total=500000\n")
+
+    assert collect(tmp_path) == Usages(((RUNNING, EXPECTED._replace(cpu_stalled_seconds=None)),))

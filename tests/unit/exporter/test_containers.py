@@ -11,7 +11,8 @@ import pytest
 from docker.errors import NotFound
 from requests.exceptions import ConnectionError as NoConnection
 
-from exporter.collectors.docker import EventedContainers, exit_code_word
+from exporter.collectors.docker import EventedContainers
+from exporter.collectors.event_counts import exit_code_word
 from exporter.collectors.inspection import container_of, lasting_name, unix_time
 from exporter.collectors.port import Clocks
 from exporter.families.containers import families
@@ -80,7 +81,7 @@ DOCUMENT = {
         "Pid": 0,
         "StartedAt": "2026-11-24T10:00:01Z",
         "FinishedAt": "0001-01-01T00:00:00Z",
-        "Health": {"Status": "unhealthy"},
+        "Health": {"Status": "unhealthy", "FailingStreak": 4},
     },
     "Config": {
         "Image": "web:1",
@@ -90,7 +91,15 @@ DOCUMENT = {
             "com.docker.compose.oneoff": "True",
         },
     },
-    "HostConfig": {"Memory": 1024, "NanoCpus": 500000000, "CgroupParent": "/demo"},
+    "Image": "sha256:12",
+    "HostConfig": {
+        "Memory": 1024,
+        "MemoryReservation": 512,
+        "MemorySwap": 2048,
+        "NanoCpus": 500000000,
+        "CgroupParent": "/demo",
+        "RestartPolicy": {"Name": "unless-stopped"},
+    },
 }
 
 
@@ -105,7 +114,10 @@ def test_an_inspect_document_becomes_a_container() -> None:
         project="core",
         compose_service="web",
         one_off=True,
+        image_id="sha256:12",
+        restart_policy="unless-stopped",
         health=Health.NONE,
+        failing_streak=4,
         restarts=3,
         exit_code=137,
         oom_killed=True,
@@ -113,6 +125,8 @@ def test_an_inspect_document_becomes_a_container() -> None:
         started_at=1795514401.0,
         cgroup_parent="/demo",
         memory_limit_bytes=1024,
+        memory_reservation_bytes=512,
+        memory_swap_limit_bytes=2048,
         cpu_quota=50000,
         cpu_period=100000,
     )
@@ -216,6 +230,10 @@ class FakeClient:
             "State": {"Status": self.engine.containers[container_id]},
             "Config": {"Labels": {"com.docker.compose.project": "core"}},
         }
+
+    def info(self) -> dict[str, int]:
+        self._answer()
+        return {"NCPU": 2, "MemTotal": 1 << 30}
 
     def events(self, **_: object) -> FakeStream:
         self._answer()

@@ -32,6 +32,8 @@ from exporter.readings import (
     Usage,
     Usages,
 )
+from exporter.readings.cgroups import DeviceIO
+from exporter.readings.containers import Machine
 from exporter.targets import (
     ColourSwitch,
     Database,
@@ -61,8 +63,11 @@ REDIS = Container(
     project="core",
     compose_service="redis",
     health=Health.HEALTHY,
+    image_id="sha256:12",
+    restart_policy="unless-stopped",
     restarts=2,
     pid=42,
+    created_at=1700000000.0,
     started_at=1700000000.5,
     memory_limit_bytes=67108864,
     cpu_quota=50000,
@@ -79,6 +84,32 @@ BACKEND = Container(
     oom_killed=True,
     started_at=1700000000.0,
     finished_at=1700000100.0,
+)
+USAGE = Usage(
+    cpu_seconds=1.5,
+    cpu_user_seconds=1.0,
+    cpu_system_seconds=0.5,
+    cfs_periods=7,
+    cfs_throttled_periods=3,
+    cfs_throttled_seconds=2.5,
+    memory_bytes=1000,
+    working_set_bytes=750,
+    max_usage_bytes=2000,
+    limit_hits=4,
+    rss_bytes=600,
+    cache_bytes=300,
+    mapped_file_bytes=20,
+    swap_bytes=5,
+    page_faults=70,
+    major_page_faults=2,
+    processes=4,
+    cpu_waiting_seconds=0.5,
+    cpu_stalled_seconds=0.25,
+    memory_waiting_seconds=0.125,
+    memory_stalled_seconds=0.0625,
+    io_waiting_seconds=8.0,
+    io_stalled_seconds=4.0,
+    devices=(DeviceIO("/dev/sda", 4096, 8192, 1, 2),),
 )
 FOREIGN = Container(id="3" * 64, name="foreign", image="x", state=ContainerState.RUNNING)
 INFO = {
@@ -110,12 +141,13 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
             containers=(BACKEND, FOREIGN, REDIS),
             exits={("backend-blue", "137"): 1, ("gone", "0"): 1},
             oom_events={"backend-blue": 1},
+            machine=Machine(2, 4 << 30),
         ),
     ),
     (
         "cgroups",
         ENGINE,
-        Usages(((REDIS, Usage(cpu_seconds=1.5, cfs_periods=7, memory_bytes=1000, rss_bytes=600)),)),
+        Usages(((REDIS, USAGE),)),
     ),
     (
         "network",

@@ -1,0 +1,192 @@
+"""What stands in cgroup files, of both versions, in cAdvisor's formulas.
+
+Rule: pure, bytes in and a Usage out. What a file does not say is None, never 0. On v1 the
+pressure files come from the unified hierarchy that is mounted beside it.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+
+from exporter.readings.cgroups import DeviceIO, Usage
+
+USER_HZ = os.sysconf("SC_CLK_TCK")
+MAX_DEVICES = 32  # per container
+
+# controller, file. The controller is a folder on v1; v2 has one tree.
+V1_FILES = (
+    ("cpuacct", "cpuacct.usage"),
+    ("cpuacct", "cpuacct.stat"),
+    ("cpu", "cpu.stat"),
+    ("memory", "memory.usage_in_bytes"),
+    ("memory", "memory.max_usage_in_bytes"),
+    ("memory", "memory.failcnt"),
+    ("memory", "memory.stat"),
+    ("pids", "pids.current"),
+    ("blkio", "blkio.throttle.io_service_bytes"),
+    ("blkio", "blkio.throttle.io_serviced"),
+    ("unified", "cpu.pressure"),
+    ("unified", "memory.pressure"),
+    ("unified", "io.pressure"),
+)
+V2_FILES = (
+    ("", "cpu.stat"),
+    ("", "memory.current"),
+    ("", "memory.peak"),
+    ("", "memory.events"),
+    ("", "memory.stat"),
+    ("", "memory.swap.current"),
+    ("", "pids.current"),
+    ("", "io.stat"),
+    ("", "cpu.pressure"),
+    ("", "memory.pressure"),
+    ("", "io.pressure"),
+)
+
+Texts = Mapping[str, bytes]
+DeviceName = Callable[[str], str]
+
+_V1_IO = {
+    ("bytes", b"Read"): "read_bytes",
+    ("bytes", b"Write"): "written_bytes",
+    ("operations", b"Read"): "reads",
+    ("operations", b"Write"): "writes",
+}
+_V2_IO = {
+    b"rbytes": "read_bytes",
+    b"wbytes": "written_bytes",
+    b"rios": "reads",
+    b"wios": "writes",
+}
+_TOTAL = re.compile(rb"total=(\d+)")
+
+
+def usage_of(texts: Texts, device_name: DeviceName) -> Usage:
+    """File name -> content, v1 or v2 -> Usage. device_name: "8:0" -> "/dev/sda"."""
+    if "memory.current" in texts or "cpuacct.usage" not in texts:
+        return _usage_v2(texts, device_name)
+    return _usage_v1(texts, device_name)
+
+
+def _usage_v1(texts: Texts, device_name: DeviceName) -> Usage:
+    cpu, memory = _pairs(texts.get("cpu.stat", b"")), _pairs(texts.get("memory.stat", b""))
+    ticks = _pairs(texts.get("cpuacct.stat", b""))
+    used = _number(texts.get("memory.usage_in_bytes"))
+    return Usage(
+        cpu_seconds=_scaled(_number(texts.get("cpuacct.usage")), 1e9),
+        cpu_user_seconds=_scaled(ticks.get(b"user"), USER_HZ),
+        cpu_system_seconds=_scaled(ticks.get(b"system"), USER_HZ),
+        cfs_periods=cpu.get(b"nr_periods"),
+        cfs_throttled_periods=cpu.get(b"nr_throttled"),
+        cfs_throttled_seconds=_scaled(cpu.get(b"throttled_time"), 1e9),
+        memory_bytes=used,
+        working_set_bytes=_working_set(used, memory.get(b"total_inactive_file")),
+        max_usage_bytes=_number(texts.get("memory.max_usage_in_bytes")),
+        limit_hits=_number(texts.get("memory.failcnt")),
+        rss_bytes=memory.get(b"total_rss"),
+        cache_bytes=memory.get(b"total_cache"),
+        mapped_file_bytes=memory.get(b"total_mapped_file"),
+        swap_bytes=memory.get(b"total_swap"),
+        page_faults=memory.get(b"total_pgfault"),
+        major_page_faults=memory.get(b"total_pgmajfault"),
+        processes=_number(texts.get("pids.current")),
+        **_pressure(texts),
+        devices=_devices_v1(texts, device_name),
+    )
+
+
+def _usage_v2(texts: Texts, device_name: DeviceName) -> Usage:
+    cpu, memory = _pairs(texts.get("cpu.stat", b"")), _pairs(texts.get("memory.stat", b""))
+    used = _number(texts.get("memory.current"))
+    return Usage(
+        cpu_seconds=_scaled(cpu.get(b"usage_usec"), 1e6),
+        cpu_user_seconds=_scaled(cpu.get(b"user_usec"), 1e6),
+        cpu_system_seconds=_scaled(cpu.get(b"system_usec"), 1e6),
+        cfs_periods=cpu.get(b"nr_periods"),
+        cfs_throttled_periods=cpu.get(b"nr_throttled"),
+        cfs_throttled_seconds=_scaled(cpu.get(b"throttled_usec"), 1e6),
+        memory_bytes=used,
+        working_set_bytes=_working_set(used, memory.get(b"inactive_file")),
+        max_usage_bytes=_number(texts.get("memory.peak")),
+        limit_hits=_pairs(texts.get("memory.events", b"")).get(b"max"),
+        rss_bytes=memory.get(b"anon"),
+        cache_bytes=memory.get(b"file"),
+        mapped_file_bytes=memory.get(b"file_mapped"),
+        swap_bytes=_number(texts.get("memory.swap.current")),
+        page_faults=memory.get(b"pgfault"),
+        major_page_faults=memory.get(b"pgmajfault"),
+        processes=_number(texts.get("pids.current")),
+        **_pressure(texts),
+        devices=_devices_v2(texts.get("io.stat", b""), device_name),
+    )
+
+
+def _pressure(texts: Texts) -> dict[str, float]:
+    """some: at least one task waited; full: all stalled (older kernels lack it for cpu)."""
+    found: dict[str, float] = {}
+    for what in ("cpu", "memory", "io"):
+        totals = _TOTAL.findall(texts.get(f"{what}.pressure", b""))
+        for word, total in zip(("waiting", "stalled"), totals, strict=False):
+            found[f"{what}_{word}_seconds"] = int(total) / 1e6
+    return found
+
+
+def _devices_v1(texts: Texts, device_name: DeviceName) -> tuple[DeviceIO, ...]:
+    counts: dict[str, dict[str, int]] = {}
+    for unit, name in (("bytes", "io_service_bytes"), ("operations", "io_serviced")):
+        for line in texts.get(f"blkio.throttle.{name}", b"").splitlines():
+            words = line.split()
+            if len(words) == 3 and (field := _V1_IO.get((unit, words[1]))):  # noqa: PLR2004  device, what, count
+                counts.setdefault(words[0].decode(), {})[field] = int(words[2])
+    return _devices(counts, device_name)
+
+
+def _devices_v2(text: bytes, device_name: DeviceName) -> tuple[DeviceIO, ...]:
+    counts: dict[str, dict[str, int]] = {}
+    for line in text.splitlines():
+        device, *pairs = line.split()
+        for key, separator, value in (pair.partition(b"=") for pair in pairs):
+            if separator and value.isdigit() and (field := _V2_IO.get(key)):
+                counts.setdefault(device.decode(), {})[field] = int(value)
+    return _devices(counts, device_name)
+
+
+def _devices(counts: dict[str, dict[str, int]], device_name: DeviceName) -> tuple[DeviceIO, ...]:
+    if not counts:
+        return ()
+    return tuple(
+        DeviceIO(device_name(number), **fields)
+        for number, fields in sorted(counts.items())[:MAX_DEVICES]
+    )
+
+
+def device_names(partitions: str) -> dict[str, str]:
+    """/proc/partitions -> {"8:0": "/dev/sda"}."""
+    rows = (line.split() for line in partitions.splitlines())
+    return {
+        f"{row[0]}:{row[1]}": f"/dev/{row[3]}"
+        for row in rows
+        if len(row) == 4 and row[0].isdigit()  # noqa: PLR2004  major, minor, blocks, name
+    }
+
+
+def _pairs(text: bytes) -> dict[bytes, int]:
+    words = text.split()
+    return {
+        key: int(value)
+        for key, value in zip(words[::2], words[1::2], strict=False)
+        if value.isdigit()
+    }
+
+
+def _number(text: bytes | None) -> int | None:
+    text = (text or b"").strip()
+    return int(text) if text.isdigit() else None
+
+
+def _scaled(value: int | None, by: float) -> float | None:
+    return None if value is None else value / by
+
+
+def _working_set(used: int | None, inactive: int | None) -> int | None:
+    return None if used is None else max(0, used - (inactive or 0))

@@ -1,0 +1,129 @@
+"""What the engine's events have counted: ends of containers and kills for memory, by name.
+
+Rule: counts belong to a container's name and outlive both the container and this process. The
+time of the last event counted is saved with them, so that after a restart the engine's memory
+of events is counted from there on: nothing twice, and nothing lost that it still knows.
+"""
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from exporter.collectors import statefile
+from exporter.collectors.inspection import lasting_name
+from exporter.readings.containers import EXIT_CODES, OTHER_EXIT
+
+log = logging.getLogger(__name__)
+
+SAVE_SECONDS = 5.0
+MAX_NAMES = 1000
+_FORMAT = 1
+
+
+class EventCounts:
+    """Filled by one thread, read by any."""
+
+    def __init__(self, state_file: str | None) -> None:
+        self._path = Path(state_file) if state_file else None
+        self._lock = threading.Lock()  # guards what follows
+        self._exits: Counter[tuple[str, str]] = Counter()
+        self._ooms: Counter[str] = Counter()
+        self._last_ns = 0
+        self._dirty = False
+        self._saved_at = float("-inf")
+        self.problem = ""  # told at every scrape until a save works again
+        self._restore()
+
+    def take(self, event: Mapping[str, Any]) -> bool:
+        """Count one event. False: it was counted before, as after a reconnect."""
+        happened_ns = int(event.get("timeNano") or 0)
+        attributes = (event.get("Actor") or {}).get("Attributes") or {}
+        action = str(event.get("Action") or "").partition(":")[0]
+        name = lasting_name(str(attributes.get("name") or ""))
+        with self._lock:
+            if happened_ns <= self._last_ns:
+                return False
+            self._last_ns = happened_ns
+            if action == "die":
+                self._exits[name, exit_code_word(attributes.get("exitCode"))] += 1
+            elif action == "oom":
+                self._ooms[name] += 1
+            self._dirty = self._dirty or action in {"die", "oom"}
+        return True
+
+    def skip(self, event: Mapping[str, Any]) -> None:
+        """An event of a container that is not watched: only its time counts."""
+        with self._lock:
+            self._last_ns = max(self._last_ns, int(event.get("timeNano") or 0))
+
+    def since(self) -> str | None:
+        """From when on events are wanted, as the engine wants it written."""
+        with self._lock:
+            last_ns = self._last_ns
+        if not last_ns:
+            return None
+        seconds, nanoseconds = divmod(last_ns, 10**9)
+        return f"{seconds}.{nanoseconds:09d}"
+
+    def counted(self) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+        with self._lock:
+            return dict(self._exits), dict(self._ooms)
+
+    def forget(self, alive: Collection[str]) -> None:
+        """Keep the names bounded. Who is alive stays, the rest goes oldest first."""
+        with self._lock:
+            names = dict.fromkeys([*(name for name, _ in self._exits), *self._ooms])
+            gone = [name for name in names if name not in alive]
+            for name in gone[: max(0, len(names) - MAX_NAMES)]:
+                self._ooms.pop(name, None)
+                for code in EXIT_CODES:
+                    self._exits.pop((name, code), None)
+
+    # The state file.
+
+    def save(self, now: float, *, at_once: bool = False) -> None:
+        """Write what is new, seldom enough for a crash loop. now: of a monotonic clock."""
+        with self._lock:
+            due = at_once or now - self._saved_at >= SAVE_SECONDS
+            if self._path is None or not self._dirty or not due:
+                return
+            self._saved_at, self._dirty = now, False
+            state = {
+                "format": _FORMAT,
+                "last_event_ns": self._last_ns,
+                "exits": [[*key, count] for key, count in self._exits.items()],
+                "ooms": dict(self._ooms),
+            }
+        self.problem = statefile.write(self._path, state)
+        if self.problem:
+            self._dirty = True
+
+    def _restore(self) -> None:
+        if self._path is None:
+            return
+        try:
+            state = json.loads(self._path.read_text(encoding="utf-8"))
+            if state["format"] != _FORMAT:
+                raise ValueError("another format")  # noqa: TRY301  told with the other faults below
+            exits = {(str(name), str(code)): int(n) for name, code, n in state["exits"]}
+            ooms = {str(name): int(n) for name, n in state["ooms"].items()}
+            last_ns = int(state["last_event_ns"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            # Counting from here on beats not starting; counters begin at zero again.
+            log.warning("%s: not used: %s", self._path, error)
+            return
+        self._exits.update(exits)
+        self._ooms.update(ooms)
+        self._last_ns = last_ns
+
+
+def exit_code_word(code: object) -> str:
+    """The few exit codes with a known meaning; the rest fold so that the label stays bounded."""
+    word = str(code)
+    return word if word in EXIT_CODES else OTHER_EXIT
