@@ -23,45 +23,67 @@ class Section(BaseModel):
 
 class WebhookSection(Section):
     token_file: str
+    """Holds the bearer token that Alertmanager and readers of the API must send."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    """A larger body is refused with 413."""
 
 
 class PrometheusSection(Section):
     url: Url
+    """Where to ask whether an alert still fires."""
     freshness_job: Name = "stackmedic-exporter"
+    """The scrape job whose data must be fresh before anything is touched."""
     max_data_age: Positive = 45.0
+    """Data older than this blocks every run."""
 
 
 class UrlSection(Section):
     url: Url
+    """Where it listens, as seen from the remediator."""
 
 
 class GlobalLimits(Section):
     runs_per_hour: Annotated[int, Field(ge=0)] = 6
+    """Runs in an hour, over all targets and runbooks."""
     runs_per_day: Annotated[int, Field(ge=0)] = 12
+    """Runs in a day, over all targets and runbooks."""
 
 
 class RedisSection(Section):
     host: str
+    """Host name or address."""
     port: Port = 6379
+    """Its TCP port."""
     cache_db: Annotated[int, Field(ge=0, le=1024)]
+    """The database that may be flushed; no other is touched."""
     password_file: str | None = None
+    """Holds the password."""
 
 
 class PostgresSection(Section):
     host: str
+    """Host name or address."""
     port: Port = 5432
+    """Its TCP port."""
     database: str
+    """The database to connect to."""
     user: str
+    """The role to connect as."""
     password_file: str | None = None
+    """Holds the password."""
 
 
 class SwitchSection(Section):
     file: str
+    """The file of nginx's map that names the live colour."""
     nginx: Name
+    """The topology key of the nginx that reads it."""
     live_url: Url
+    """Answers with the colour that nginx has loaded."""
     colours: Annotated[dict[Name, Name], Field(min_length=2)]
+    """Each colour with the topology key of its service."""
     ready_probes: dict[Name, Name]
+    """Each colour with the probe that must be good before it gets the traffic."""
 
     @model_validator(mode="after")
     def each_colour_has_a_probe(self) -> "SwitchSection":
@@ -72,19 +94,28 @@ class SwitchSection(Section):
 
 class TargetSection(Section):
     tier: Literal["data", "app", "edge"]
+    """What kind of thing it is; data is touched last."""
     container: Name | None = None
+    """The container that actions act on."""
     probes: list[Name] = Field(default_factory=list)
+    """The exporter's probes that say whether it is healthy."""
     depends_on: list[Name] = Field(default_factory=list)
+    """While an alert fires on one of these, nothing is done here."""
     redis: RedisSection | None = None
+    """For the flush actions."""
     address: PostgresSection | None = None
+    """For the actions on a database."""
     switch: SwitchSection | None = None
+    """For the action that switches the live colour."""
 
 
 class TargetRef(Section):
     """Written as a topology key alone, or as `{from_label: <label>}`."""
 
     key: Name | None = None
+    """Always this key of the topology."""
     from_label: Name | None = None
+    """The key that this label of the alert holds."""
 
     @model_validator(mode="after")
     def is_one_way(self) -> "TargetRef":
@@ -99,9 +130,13 @@ def _key_alone(value: object) -> object:
 
 class PromqlSection(Section):
     expr: Annotated[str, Field(min_length=1)]
+    """An instant query; every series of its answer is held against the bounds."""
     above: float | None = None
+    """Each value must be above this."""
     below: float | None = None
+    """Each value must be below this."""
     no_data: Literal["inconclusive"] = "inconclusive"
+    """What an empty answer means: never that it is mended."""
 
     @model_validator(mode="after")
     def has_a_bound(self) -> "PromqlSection":
@@ -121,9 +156,13 @@ def _own_probes(value: object) -> object:
 
 class CheckSection(Section):
     running: Literal[True] | None = None
+    """The compose service is in the state running."""
     probes: Annotated[list[Name] | None, BeforeValidator(_own_probes)] = None
+    """These probes succeed; `target` stands for the target's own."""
     alert: Literal["cleared"] | None = None
+    """The alert no longer fires."""
     promql: PromqlSection | None = None
+    """A query's values are within bounds."""
 
     @model_validator(mode="after")
     def is_one_check(self) -> "CheckSection":
@@ -134,50 +173,87 @@ class CheckSection(Section):
 
 class VerifySection(Section):
     within: Positive
+    """Not mended by then is a failed run, and the ladder goes on."""
     interval: Positive = 1.0
+    """The time between two looks."""
     consecutive: Annotated[int, Field(ge=1, le=100)] = 3
+    """So many good looks in a row count as mended."""
     all: Annotated[list[CheckSection], Field(min_length=1)]
+    """The checks; all must be good in one look."""
 
 
 class RunLimitsSection(Section):
     cooldown: Seconds
+    """No second run on the target within this time."""
     attempts: Annotated[int, Field(ge=1)]
+    """So many runs on the target at most, in the time of `per`."""
     per: Positive
+    """The time that `attempts` counts in."""
 
 
 class StepSection(Section):
     id: Name
+    """Its name in the journal."""
     action: Name
+    """One of the remediator's actions."""
     with_: dict[str, object] = Field(default_factory=dict, alias="with")
+    """The action's parameters."""
     timeout: Positive
+    """A step that takes longer has failed."""
     repeat: Literal["never", "if_not_done"]
+    """What a start does that finds the step begun: never again, or if the action sees that it was
+    not done."""
 
 
 class RunbookSection(Section):
     id: Name
+    """Its name in metrics, journal and ladders."""
     alerts: list[Name]
+    """The alert names that call for it; each belongs to one entry at most."""
     target: Annotated[TargetRef, BeforeValidator(_key_alone)]
+    """What it acts on."""
     risk: Literal["safe", "disruptive", "data"]
+    """How bad a needless run would be."""
     firing_for: Seconds = 0.0
+    """The alert must have fired for this long."""
     limits: RunLimitsSection
+    """How often it may act."""
     steps: Annotated[list[StepSection], Field(min_length=1)]
+    """What is done, in this order."""
     verify: VerifySection
+    """How it is known that it helped."""
     ladder: list[Name] = Field(default_factory=list)
+    """The entries to try next, in this order, when it did not help."""
 
 
 class ConfigFile(Section):
     version: Literal[1]
+    """The version of this format."""
     mode: Literal["observe", "auto"] = "observe"
+    """observe judges and records; auto acts too."""
     listen: Listen = "0.0.0.0:9181"
+    """Where it listens."""
     state_file: str
+    """The journal, a SQLite file."""
     webhook: WebhookSection
+    """What Alertmanager sends to."""
     prometheus: PrometheusSection
+    """What is asked before anything is touched."""
     alertmanager: UrlSection
+    """Where a human is called."""
     exporter: UrlSection
+    """Whose probes are asked after an action."""
     docker: UrlSection
+    """The engine, best through a proxy that lets only the actions' requests pass."""
     external_url: Url = "http://localhost:9181"
+    """Where a human who is called finds the incident."""
     reconcile_interval: Positive = 15.0
+    """Prometheus is asked what fires at least this often."""
     dependency_settle: Seconds = 30.0
+    """A dependency counts as broken until it has been quiet for this long."""
     limits: GlobalLimits = GlobalLimits()
+    """Over everything: a storm ends at a human."""
     topology: Annotated[dict[Name, TargetSection], Field(min_length=1)]
+    """What may be touched; the keys are the label `service`."""
     runbooks: Annotated[list[RunbookSection], Field(min_length=1)]
+    """What is done about which alert."""
