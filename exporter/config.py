@@ -11,6 +11,7 @@ from typing import Any, cast
 import yaml
 from pydantic import Field, ValidationError
 
+from exporter.config_redis import CelerySection, RedisSection
 from exporter.config_schema import (
     ColourSection,
     DockerSection,
@@ -19,7 +20,6 @@ from exporter.config_schema import (
     Name,
     PostgresSection,
     ProbeSection,
-    RedisSection,
     ScrapeSection,
     Section,
     ServiceSection,
@@ -30,7 +30,6 @@ from exporter.targets import (
     Engine,
     LogFolder,
     ProbeTarget,
-    RedisServer,
     Service,
     Targets,
 )
@@ -50,6 +49,7 @@ class Config(Section):
     docker: DockerSection | None = None
     postgres: dict[Name, PostgresSection] = Field(default_factory=dict)
     redis: dict[Name, RedisSection] = Field(default_factory=dict)
+    celery: dict[Name, CelerySection] = Field(default_factory=dict)
     logs: LogsSection | None = None
     probes: dict[Name, ProbeSection] = Field(default_factory=dict)
     colours: dict[Name, ColourSection] = Field(default_factory=dict)
@@ -67,8 +67,10 @@ class Config(Section):
             databases=tuple(
                 Database(service=key, **dict(section)) for key, section in self.postgres.items()
             ),
-            redis_servers=tuple(
-                RedisServer(service=key, **dict(section)) for key, section in self.redis.items()
+            redis_servers=tuple(section.target(key) for key, section in self.redis.items()),
+            celery_brokers=tuple(
+                section.target(key, self.redis[section.redis].target(section.redis))
+                for key, section in self.celery.items()
             ),
             logs=LogFolder(engine=engine, **dict(self.logs)) if self.logs and engine else None,
             probes=tuple(
@@ -124,6 +126,7 @@ def parse(text: str, file: str) -> Config:
 
 def _across(config: Config) -> Iterator[str]:
     """Mistakes that only show when sections are read together."""
+    yield from _brokers(config)
     if config.docker is None:
         if config.services:
             yield "services: need the docker section, which says where to look for them"
@@ -133,6 +136,12 @@ def _across(config: Config) -> Iterator[str]:
     for key, service in config.services.items():
         if config.docker.projects and service.project not in config.docker.projects:
             yield f"services.{key}.project: {service.project!r} is not one of docker.projects"
+
+
+def _brokers(config: Config) -> Iterator[str]:
+    for key, broker in config.celery.items():
+        if broker.redis not in config.redis:
+            yield f"celery.{key}.redis: {broker.redis!r} is not one of redis"
 
 
 def _doubled(node: yaml.Node | None, path: str = "") -> Iterator[tuple[str, int]]:

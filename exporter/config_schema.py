@@ -22,7 +22,7 @@ def _duration(value: object) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _sequence(value: object) -> object:
+def sequence(value: object) -> object:
     # YAML has lists only; a frozen model wants a tuple.
     return tuple(value) if isinstance(value, list) else value
 
@@ -58,7 +58,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, BeforeValidator(_duration)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_sequence)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(sequence)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -85,13 +85,6 @@ class PostgresSection(Section):
     user: Text
     password_file: Text | None = None
     top_statements: Annotated[int, Field(ge=1, le=1000)] = 50
-
-
-class RedisSection(Section):
-    host: Text
-    port: Port = 6379
-    username: Text | None = None
-    password_file: Text | None = None
 
 
 class LogsSection(Section):

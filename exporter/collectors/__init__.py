@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from exporter.collectors.port import Clocks, Collector, ContainerSet
 from exporter.families import (
+    celery,
     cgroups,
     colours,
     containers,
@@ -24,6 +25,7 @@ from exporter.families import (
 )
 from exporter.families.metric import Family
 from exporter.targets import (
+    CeleryBroker,
     ColourSwitch,
     Database,
     Engine,
@@ -79,7 +81,13 @@ def _postgres(database: Database, wiring: Wiring) -> Collector[Any]:
 def _redis(server: RedisServer, wiring: Wiring) -> Collector[Any]:
     from exporter.collectors.redis import RedisCollector
 
-    return RedisCollector(server, wiring.clocks.monotonic)
+    return RedisCollector(server, wiring.clocks)
+
+
+def _celery(broker: CeleryBroker, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.celery import CeleryCollector
+
+    return CeleryCollector(broker, wiring.clocks)
 
 
 def _logs(folder: LogFolder, wiring: Wiring) -> Collector[Any]:
@@ -122,6 +130,7 @@ COLLECTORS = (
     ),
     Source("postgres", lambda t: t.databases, _postgres, postgres.families),
     Source("redis", lambda t: t.redis_servers, _redis, redis.families),
+    Source("celery", lambda t: t.celery_brokers, _celery, celery.families),
     Source("logs", lambda t: [t.logs] if t.logs else [], _logs, logs.families),
     Source("probes", lambda t: t.probes, _probe, probes.families),
     Source("colours", lambda t: t.colours, _colours, colours.families),

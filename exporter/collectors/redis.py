@@ -1,166 +1,119 @@
-"""INFO of one Redis server over one kept connection.
+"""INFO of one Redis or Valkey server, its slow log and its latencies, over one kept connection.
 
-Rule: the wire protocol is spoken by hand: one bulk string is all that is asked for, and the
-client library costs four times the CPU and 20 MiB. Text is passed on as the server wrote it.
+Rule: one write and one answer a scrape; text is passed on as the server wrote it. What a
+server does not know or a user may not ask is absent and not asked again on that connection,
+or the questions themselves would fill the server's error counters. Keys are never walked here.
 """
 
-import socket
-from contextlib import suppress
-from pathlib import Path
+import logging
+from collections.abc import Mapping
+from itertools import pairwise
 
-from exporter.collectors.port import Clock
-from exporter.readings import Cause, Redis, Unreachable
+from exporter.collectors.port import Clocks
+from exporter.collectors.redis_keys import KeyGroupScanner
+from exporter.collectors.redis_wire import (
+    TROUBLE,
+    RedisLink,
+    Refused,
+    Reply,
+    Words,
+    unreachable,
+)
+from exporter.readings import LatencyHistogram, LatencySpike, Redis, Unreachable
 from exporter.targets import RedisServer
 
-_LARGEST_REPLY = 4 << 20
-_CHUNK = 65536
+log = logging.getLogger(__name__)
 
-
-class Refused(Exception):
-    """The server answered with an error."""
+# Besides INFO. The first words name the answer.
+_LENGTH: Words = ("SLOWLOG", "LEN")
+_SLOWEST: Words = ("SLOWLOG", "GET", "1")
+_SPIKES: Words = ("LATENCY", "LATEST")
+_HISTOGRAM: Words = ("LATENCY", "HISTOGRAM")
+_DATABASES: Words = ("CONFIG", "GET", "databases")
 
 
 class RedisCollector:
-    def __init__(self, server: RedisServer, clock: Clock) -> None:
+    def __init__(self, server: RedisServer, clocks: Clocks) -> None:
         self._server = server
-        self._clock = clock
-        self._where = f"{server.host}:{server.port}"
-        self._sock: socket.socket | None = None
+        self._clock = clocks.monotonic
+        self._link = RedisLink(server, clocks.monotonic, name="stackmedic-exporter")
+        self._keys = (
+            KeyGroupScanner(server, server.key_groups, clocks) if server.key_groups else None
+        )
+        self._info: Words = ("INFO", "everything" if server.modules else "all")
+        self._optional = (_LENGTH, _SLOWEST, _SPIKES) + (
+            (_HISTOGRAM,) if server.latency_histograms else ()
+        )
+        self._vain: set[Words] = set()  # refused for good on the connection numbered below
+        self._connection = 0
         self._databases = 0
 
     def collect(self, deadline: float) -> Redis | Unreachable:
+        if self._keys is not None:
+            self._keys.start()
+        began = self._clock()
         try:
-            return self._read(deadline)
-        except Refused as error:
-            self.close()
-            text = str(error)
-            auth = text.startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
-            return Unreachable(
-                Cause.AUTH if auth else Cause.REFUSED, f"{self._where}: {text[:200]}"
-            )
-        except TimeoutError:
-            self.close()
-            return Unreachable(Cause.TIMEOUT, f"{self._where}: no answer in time")
-        except socket.gaierror as error:
-            return Unreachable(Cause.DNS, f"{self._where}: {error.strerror}")
-        except OSError as error:
-            self.close()
-            return Unreachable(Cause.CONNECT, f"{self._where}: {error.strerror or error}")
-        except ValueError as error:
-            self.close()
-            return Unreachable(Cause.PROTOCOL, f"{self._where}: {error}")
+            fresh = self._fresh(deadline)
+            questions = [q for q in (*self._optional, *fresh) if q not in self._vain]
+            info, *others = self._link.ask_all(deadline, [self._info, *questions])
+            if isinstance(info, Refused):
+                raise info
+            if not isinstance(info, bytes):
+                raise ValueError("INFO was not answered with text")  # noqa: TRY004  the server's fault
+        except TROUBLE as error:
+            self._link.close()
+            return unreachable(self._server, error)
+        answers = dict(zip(questions, others, strict=True))
+        self._learn(answers)
+        return self._reading(info, answers, began)
 
     def cancel(self) -> None:
-        if self._sock is not None:
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+        self._link.cancel()
 
     def close(self) -> None:
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            sock.close()
+        if self._keys is not None:
+            self._keys.close()
+        self._link.close()
 
-    def _read(self, deadline: float) -> Redis:
-        kept = self._sock is not None
-        try:
-            text = self._info(deadline)
-        except (ConnectionError, EOFError):
-            # A kept connection may have been closed since: once more on a fresh one.
-            self.close()
-            if not kept:
-                raise
-            text = self._info(deadline)
-        return Redis(info=info_of(text), databases=self._databases)
+    def _fresh(self, deadline: float) -> tuple[Words, ...]:
+        """Connected; and what is asked only once on a connection."""
+        self._link.connect(deadline)
+        if self._connection == self._link.connections:
+            return ()
+        self._connection = self._link.connections
+        self._vain.clear()
+        return (_DATABASES,)
 
-    def _info(self, deadline: float) -> bytes:
-        if self._sock is None:
-            self._connect(deadline)
-        reply = self._ask(deadline, "INFO", "ALL")
-        if not isinstance(reply, bytes):
-            raise ValueError("INFO was not answered with text")  # noqa: TRY004  the server's fault
-        return reply
-
-    def _connect(self, deadline: float) -> None:
-        address = (self._server.host, self._server.port)
-        self._sock = socket.create_connection(address, timeout=self._left(deadline))
-        if self._server.password_file:
-            password = Path(self._server.password_file).read_text(encoding="utf-8").strip()
-            user = [self._server.username] if self._server.username else []
-            self._ask(deadline, "AUTH", *user, password)
-        # Both are niceties that an ACL may forbid.
-        with suppress(Refused):
-            self._ask(deadline, "CLIENT", "SETNAME", "stackmedic-exporter")
-        with suppress(Refused):
-            reply = self._ask(deadline, "CONFIG", "GET", "databases")
-            if isinstance(reply, list) and reply:
-                self._databases = int(reply[-1])
-
-    def _left(self, deadline: float) -> float:
-        left = deadline - self._clock()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    def _ask(self, deadline: float, *words: str) -> bytes | list[bytes]:
-        assert self._sock is not None  # noqa: S101  every caller connected first
-        parts = [f"*{len(words)}\r\n".encode()]
-        for word in words:
-            data = word.encode()
-            parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
-        self._sock.settimeout(self._left(deadline))
-        self._sock.sendall(b"".join(parts))
-        return _Reply(self, self._sock, deadline).read()
-
-    def receive(self, sock: socket.socket, deadline: float) -> bytes:
-        sock.settimeout(self._left(deadline))
-        chunk = sock.recv(_CHUNK)
-        if not chunk:
-            raise ConnectionResetError("the server closed the connection")
-        return chunk
-
-
-class _Reply:
-    """One RESP2 reply: a line, a bulk string, or a flat list of bulk strings."""
-
-    def __init__(self, owner: RedisCollector, sock: socket.socket, deadline: float) -> None:
-        self._owner = owner
-        self._sock = sock
-        self._deadline = deadline
-        self._buffer = bytearray()
-
-    def read(self) -> bytes | list[bytes]:
-        line = self._line()
-        kind, rest = line[:1], line[1:]
-        match kind:
-            case b"+" | b":":
-                return rest
-            case b"-":
-                raise Refused(rest.decode("utf-8", "replace"))
-            case b"$":
-                return self._bulk(int(rest))
-            case b"*":
-                return [self._bulk(int(self._line()[1:])) for _ in range(int(rest))]
+    def _learn(self, answers: Mapping[Words, Reply]) -> None:
+        for question, reply in answers.items():
+            if isinstance(reply, Refused) and reply.for_good:
+                self._vain.add(question)
+                words = " ".join(str(word) for word in question)
+                log.info("redis %s: %s is not answered: %s", self._server.service, words, reply)
+        match answers.get(_DATABASES):
+            case [_, bytes(number)] if number.isdigit():
+                self._databases = int(number)
             case _:
-                raise ValueError("not a Redis server")
+                pass
 
-    def _line(self) -> bytes:
-        while (end := self._buffer.find(b"\r\n")) < 0:
-            self._more()
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 2]
-        return line
-
-    def _bulk(self, size: int) -> bytes:
-        while len(self._buffer) < size + 2:
-            self._more()
-        data = bytes(self._buffer[: max(0, size)])
-        del self._buffer[: size + 2]
-        return data
-
-    def _more(self) -> None:
-        self._buffer += self._owner.receive(self._sock, self._deadline)
-        if len(self._buffer) > _LARGEST_REPLY:
-            raise ValueError("the reply is too long")
+    def _reading(self, info: bytes, answers: Mapping[Words, Reply], began: float) -> Redis:
+        length = answers.get(_LENGTH)
+        last_id, last_seconds = slowest_of(answers.get(_SLOWEST))
+        problem = self._keys.problem if self._keys else ""
+        now = self._clock()
+        return Redis(
+            info=info_of(info),
+            databases=self._databases,
+            slowlog_length=length if isinstance(length, int) else None,
+            slowlog_last_id=last_id,
+            slowlog_last_seconds=last_seconds,
+            latency_spikes=spikes_of(answers.get(_SPIKES)),
+            latency_histograms=histograms_of(answers.get(_HISTOGRAM)),
+            key_groups=self._keys.latest() if self._keys else None,
+            connect_seconds=self._link.take_connect_seconds(),
+            duration_seconds=now - began,
+            problems=(problem,) if problem else (),
+        )
 
 
 def info_of(text: bytes) -> dict[str, str]:
@@ -168,3 +121,43 @@ def info_of(text: bytes) -> dict[str, str]:
     lines = text.decode("utf-8", "replace").split("\r\n")
     pairs = (line.partition(":") for line in lines if line and line[0] != "#")
     return {field: value for field, separator, value in pairs if separator}
+
+
+def slowest_of(reply: Reply) -> tuple[int | None, float | None]:
+    """SLOWLOG GET 1 -> (id, seconds); 0 and 0 when nothing was slow yet, as is the custom."""
+    match reply:
+        case []:
+            return 0, 0.0
+        case [[int(number), int(_), int(microseconds), *_]]:
+            return number, microseconds / 1e6
+        case _:
+            return None, None
+
+
+def spikes_of(reply: Reply) -> dict[str, LatencySpike]:
+    """LATENCY LATEST -> event -> its last spike."""
+    found: dict[str, LatencySpike] = {}
+    for row in reply if isinstance(reply, list) else ():
+        match row:
+            case [bytes(event), int(at), int(milliseconds), *_]:
+                found[event.decode("utf-8", "replace")] = LatencySpike(at, milliseconds / 1e3)
+            case _:
+                continue
+    return found
+
+
+def histograms_of(reply: Reply) -> dict[str, LatencyHistogram]:
+    """LATENCY HISTOGRAM -> command -> histogram."""
+    found: dict[str, LatencyHistogram] = {}
+    rows = reply if isinstance(reply, list) else []
+    for command, row in zip(rows[::2], rows[1::2], strict=False):
+        match command, row:
+            case bytes(), [b"calls", int(calls), b"histogram_usec", [*numbers]]:
+                flat = [number for number in numbers if isinstance(number, int)]
+                buckets = tuple(zip(flat[::2], flat[1::2], strict=False))
+                if all(one < other for (one, _), (other, _) in pairwise(buckets)):
+                    name = command.decode("utf-8", "replace")
+                    found[name] = LatencyHistogram(calls, buckets)
+            case _:
+                continue
+    return found

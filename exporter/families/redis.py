@@ -1,24 +1,56 @@
-"""redis_*: INFO under redis_exporter's names, with the service as label.
+"""redis_*: INFO under redis_exporter's names, with the service as label, and what else is asked.
 
-Rule: a field that this server does not have, or that is no number, is absent.
+Rule: a field that this server does not have, or that is no number, is absent. Whatever the
+server names (commands, errors, events) is a label only up to a cap; the rest is `other`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.families.metric import Family, Metric, Sample, counter, gauge
-from exporter.readings import Redis, Unreachable
+from exporter.families.metric import Family, Kind, Metric, Sample, counter, gauge
+from exporter.families.redis_info import FIELDS
+from exporter.readings import LatencyHistogram, Redis, Unreachable
 from exporter.targets import RedisServer
 
 _S = ("service",)
+_MASTER = (*_S, "master_host", "master_port")
+_SLAVE = (*_S, "slave_ip", "slave_port", "slave_state")
+_COMMANDS_KEPT = 300
+_OTHERS_KEPT = 64
+_SLAVES_KEPT = 32
+
 UP = gauge("redis_up", "1 if the server answered.", _S)
+LAST_ERROR = gauge(
+    "redis_exporter_last_scrape_error",
+    "1 if the last scrape failed, with its cause from a closed list; 0 and no cause if not.",
+    (*_S, "err"),
+)
+LAST_SECONDS = gauge(
+    "redis_exporter_last_scrape_duration_seconds", "How long the server was read.", _S
+)
+CONNECT_SECONDS = gauge(
+    "redis_exporter_last_scrape_connect_time_seconds",
+    "How long it took to connect; 0 while the kept connection is good.",
+    _S,
+)
 INSTANCE = gauge(
     "redis_instance_info",
     "1, with what the server says of itself.",
-    (*_S, "role", "redis_version", "redis_mode", "maxmemory_policy"),
+    (
+        *_S,
+        *("role", "redis_version", "redis_build_id", "redis_mode", "os", "maxmemory_policy"),
+        *("tcp_port", "run_id", "process_id", "master_replid"),
+        *("valkey_version", "valkey_release_stage"),
+    ),
+)
+START = gauge("redis_start_time_seconds", "Start of the server, Unix time.", _S)
+FORK = gauge("redis_latest_fork_seconds", "latest_fork_usec of INFO.", _S)
+IO_THREADS = counter(
+    "redis_active_time_io_thread_seconds_total", "Active time of an I/O thread.", (*_S, "thread")
 )
 DB_KEYS = gauge("redis_db_keys", "Keys in the database.", (*_S, "db"))
 DB_EXPIRING = gauge("redis_db_keys_expiring", "Keys that will expire.", (*_S, "db"))
+DB_CACHED = gauge("redis_db_keys_cached", "Keys that are cached, of KeyDB.", (*_S, "db"))
 DB_TTL = gauge("redis_db_avg_ttl_seconds", "Average time to live of expiring keys.", (*_S, "db"))
 COMMANDS = counter("redis_commands_total", "Calls by command.", (*_S, "cmd"))
 COMMAND_SECONDS = counter(
@@ -29,149 +61,307 @@ COMMANDS_REJECTED = counter(
 )
 COMMANDS_FAILED = counter("redis_commands_failed_calls_total", "Calls that failed.", (*_S, "cmd"))
 ERRORS = counter("redis_errors_total", "Error replies by kind.", (*_S, "err"))
-START = gauge("redis_start_time_seconds", "Start of the server, Unix time.", _S)
+PERCENTILES = Metric(
+    "redis_latency_percentiles_usec",
+    Kind.SUMMARY,
+    "Microseconds of the command's calls, as the server's percentiles tell.",
+    (*_S, "cmd", "quantile"),
+)
+HISTOGRAM = Metric(
+    "redis_commands_latencies_usec",
+    Kind.HISTOGRAM,
+    "Microseconds of the command's calls.",
+    (*_S, "cmd", "le"),
+)
+SPIKE_AT = gauge(
+    "redis_latency_spike_last", "When the event was last slow, Unix time.", (*_S, "event_name")
+)
+SPIKE_SECONDS = gauge(
+    "redis_latency_spike_duration_seconds", "How long it took then.", (*_S, "event_name")
+)
+SLOWLOG_LENGTH = gauge("redis_slowlog_length", "Entries in the slow log.", _S)
+SLOWLOG_ID = gauge("redis_slowlog_last_id", "Number of the slow log's last entry.", _S)
+SLOWLOG_SECONDS = gauge(
+    "redis_last_slow_execution_duration_seconds", "Time of the slow log's last entry.", _S
+)
+SLAVE_OFFSET = gauge("redis_connected_slave_offset_bytes", "Offset of a replica.", _SLAVE)
+SLAVE_LAG = gauge("redis_connected_slave_lag_seconds", "Lag of a replica.", _SLAVE)
+SLAVE_INFO = gauge("redis_slave_info", "1 on a replica.", (*_MASTER, "read_only"))
+LINK_UP = gauge("redis_master_link_up", "1 if the replica's link to its master is up.", _MASTER)
+KEY_COUNT = gauge(
+    "redis_key_group_count",
+    "Keys of the group, counted in the background; see the time of the scan.",
+    (*_S, "db", "key_group"),
+)
+KEY_MEMORY = gauge(
+    "redis_key_group_memory_usage_bytes",
+    "Memory of the group's keys, estimated from a sample.",
+    (*_S, "db", "key_group"),
+)
+KEY_SCAN_AT = gauge(
+    "redis_key_group_scan_timestamp_seconds", "When the keys were last counted, Unix time.", _S
+)
+KEY_SCAN_SECONDS = gauge(
+    "redis_key_group_scan_duration_seconds", "How long that count took, most of it resting.", _S
+)
+_FOLLOWING = {
+    "master_last_io_seconds_ago": gauge(
+        "redis_master_last_io_seconds_ago", "Seconds since the master was heard.", _MASTER
+    ),
+    "master_sync_in_progress": gauge(
+        "redis_master_sync_in_progress", "1 while the replica is being filled.", _MASTER
+    ),
+    "slave_repl_offset": gauge("redis_slave_repl_offset", "How far the replica has come.", _MASTER),
+}
 
-# name without redis_ <- INFO field
-_GAUGES = """
-active_defrag_running<-active_defrag_running aof_base_size_bytes<-aof_base_size
-aof_current_size_bytes<-aof_current_size aof_enabled<-aof_enabled
-aof_last_bgrewrite_status<-aof_last_bgrewrite_status
-aof_last_rewrite_duration_sec<-aof_last_rewrite_time_sec
-aof_last_write_status<-aof_last_write_status aof_rewrite_in_progress<-aof_rewrite_in_progress
-allocator_active_bytes<-allocator_active allocator_allocated_bytes<-allocator_allocated
-allocator_frag_bytes<-allocator_frag_bytes allocator_frag_ratio<-allocator_frag_ratio
-allocator_resident_bytes<-allocator_resident allocator_rss_bytes<-allocator_rss_bytes
-allocator_rss_ratio<-allocator_rss_ratio blocked_clients<-blocked_clients
-client_recent_max_input_buffer_bytes<-client_recent_max_input_buffer
-client_recent_max_output_buffer_bytes<-client_recent_max_output_buffer
-connected_clients<-connected_clients connected_slaves<-connected_slaves
-config_maxclients<-maxclients config_maxmemory<-maxmemory
-latest_fork_usec<-latest_fork_usec lazyfree_pending_objects<-lazyfree_pending_objects
-loading_dump_file<-loading master_repl_offset<-master_repl_offset
-mem_clients_normal<-mem_clients_normal mem_clients_slaves<-mem_clients_slaves
-mem_fragmentation_bytes<-mem_fragmentation_bytes mem_fragmentation_ratio<-mem_fragmentation_ratio
-mem_not_counted_for_eviction_bytes<-mem_not_counted_for_evict memory_max_bytes<-maxmemory
-memory_used_bytes<-used_memory memory_used_dataset_bytes<-used_memory_dataset
-memory_used_lua_bytes<-used_memory_lua memory_used_overhead_bytes<-used_memory_overhead
-memory_used_peak_bytes<-used_memory_peak memory_used_rss_bytes<-used_memory_rss
-memory_used_scripts_bytes<-used_memory_scripts memory_used_startup_bytes<-used_memory_startup
-process_id<-process_id pubsub_channels<-pubsub_channels pubsub_patterns<-pubsub_patterns
-rdb_bgsave_in_progress<-rdb_bgsave_in_progress
-rdb_changes_since_last_save<-rdb_changes_since_last_save
-rdb_current_bgsave_duration_sec<-rdb_current_bgsave_time_sec
-rdb_last_bgsave_duration_sec<-rdb_last_bgsave_time_sec
-rdb_last_bgsave_status<-rdb_last_bgsave_status rdb_last_cow_size_bytes<-rdb_last_cow_size
-rdb_last_save_timestamp_seconds<-rdb_last_save_time repl_backlog_is_active<-repl_backlog_active
-replica_partial_resync_accepted<-sync_partial_ok replica_partial_resync_denied<-sync_partial_err
-replica_resyncs_full<-sync_full replication_backlog_bytes<-repl_backlog_size
-second_repl_offset<-second_repl_offset total_system_memory_bytes<-total_system_memory
-tracking_clients<-tracking_clients uptime_in_seconds<-uptime_in_seconds
-"""
-_COUNTERS = """
-commands_processed_total<-total_commands_processed
-connections_received_total<-total_connections_received
-cpu_sys_children_seconds_total<-used_cpu_sys_children cpu_sys_seconds_total<-used_cpu_sys
-cpu_user_children_seconds_total<-used_cpu_user_children cpu_user_seconds_total<-used_cpu_user
-evicted_keys_total<-evicted_keys expired_keys_total<-expired_keys
-expired_time_cap_reached_total<-expired_time_cap_reached_count
-keyspace_hits_total<-keyspace_hits keyspace_misses_total<-keyspace_misses
-net_input_bytes_total<-total_net_input_bytes net_output_bytes_total<-total_net_output_bytes
-rejected_connections_total<-rejected_connections
-"""
-
-
-def _table() -> tuple[tuple[Metric, str], ...]:
-    rows: list[tuple[Metric, str]] = []
-    for declare, text in ((gauge, _GAUGES), (counter, _COUNTERS)):
-        for pair in text.split():
-            name, _, field = pair.partition("<-")
-            rows.append((declare(f"redis_{name}", f"{field} of INFO.", _S), field))
-    return tuple(rows)
-
-
-FIELDS = _table()
-_STATUS = {"ok": 1.0, "err": 0.0, "fail": 0.0}
-_COMMAND = re.compile(r"[a-z0-9_|.\-]{1,64}")
+_WORDS = {"ok": 1.0, "true": 1.0, "err": 0.0, "fail": 0.0, "false": 0.0}
+_COMMAND = re.compile(r"[A-Za-z0-9_|.\-]{1,64}")
+_EVENT = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_COMMAND_ROW = re.compile(r"calls=(\d+),usec=(\d+)(?:.*?,rejected_calls=(\d+),failed_calls=(\d+))?")
+_DATABASE = re.compile(r"db\d+")
+_SLAVE_FIELD = re.compile(r"slave\d+")
+_THREAD = "used_active_time_io_thread_"
 
 
 def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
-    service = server.service
+    key = (server.service,)
     if isinstance(reading, Unreachable):
-        return [UP.family([((service,), 0)])]
+        return [
+            UP.family([(key, 0)]),
+            LAST_ERROR.family([((*key, str(reading.cause)), 1)]),
+        ]
     info = reading.info
-    found = [UP.family([((service,), 1)])]
-    for metric, field in FIELDS:
-        number = _number(info.get(field))
+    found = [
+        UP.family([(key, 1)]),
+        LAST_ERROR.family([((*key, ""), 0)]),
+        LAST_SECONDS.family([(key, reading.duration_seconds)]),
+        CONNECT_SECONDS.family([(key, reading.connect_seconds)]),
+    ]
+    for field, text in info.items():
+        metrics = FIELDS.get(field)
+        if metrics is None:
+            continue
+        number = _number(text)
         if number is not None:
-            found.append(metric.family([((service,), number)]))
-    found.append(INSTANCE.family([((service, *_identity(info)), 1)]))
+            found += [Family(metric, ((key, number),)) for metric in metrics]
+    found += _server(key, info)
+    found += _keyspace(key, reading)
+    found += _commands(key, info)
+    if server.latency_percentiles:
+        found += _percentiles(key, info)
+    found += _histograms(key, reading)
+    found += _slow(key, reading)
+    return [*found, *_replication(key, info), *_key_groups(key, reading)]
+
+
+def _server(key: tuple[str], info: Mapping[str, str]) -> Iterator[Family]:
+    identity = tuple(info.get(label, "") for label in INSTANCE.labels[1:])
+    yield INSTANCE.family([((*key, *identity), 1)])
     now, up = _number(info.get("server_time_usec")), _number(info.get("uptime_in_seconds"))
     if now is not None and up is not None:
-        found.append(START.family([((service,), round(now / 1e6 - up))]))
-    return [*found, *_keyspace(service, reading), *_commands(service, info)]
+        yield START.family([(key, round(now / 1e6 - up))])
+    fork = _number(info.get("latest_fork_usec"))
+    if fork is not None:
+        yield FORK.family([(key, fork / 1e6)])
+    threads = (
+        ((*key, field.removeprefix(_THREAD)), _number(text))
+        for field, text in info.items()
+        if field.startswith(_THREAD)
+    )
+    yield IO_THREADS.family((labels, seconds) for labels, seconds in threads if seconds is not None)
 
 
-def _identity(info: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(info.get(key, "") for key in INSTANCE.labels[1:])
-
-
-def _keyspace(service: str, reading: Redis) -> list[Family]:
+def _keyspace(key: tuple[str], reading: Redis) -> list[Family]:
     # An empty database has no line of its own, and a flushed one must not vanish.
     rows: dict[str, dict[str, float]] = {
-        f"db{number}": {} for number in range(reading.databases)
-    } | {
-        db: numbers
-        for db, numbers in _lines(reading.info, "db")
-        if db.removeprefix("db").isdecimal()
+        f"db{number}": {} for number in range(min(reading.databases, _OTHERS_KEPT))
     }
+    for field, text in reading.info.items():
+        if field.startswith("db") and _DATABASE.fullmatch(field):
+            rows[field] = _numbers(text)
     return [
-        DB_KEYS.family(((service, db), row.get("keys", 0)) for db, row in rows.items()),
-        DB_EXPIRING.family(((service, db), row.get("expires", 0)) for db, row in rows.items()),
+        DB_KEYS.family(((*key, db), row.get("keys", 0)) for db, row in rows.items()),
+        DB_EXPIRING.family(((*key, db), row.get("expires", 0)) for db, row in rows.items()),
         DB_TTL.family(
-            ((service, db), row["avg_ttl"] / 1000) for db, row in rows.items() if "avg_ttl" in row
+            ((*key, db), row["avg_ttl"] / 1000) for db, row in rows.items() if "avg_ttl" in row
+        ),
+        DB_CACHED.family(
+            ((*key, db), row["cached_keys"]) for db, row in rows.items() if "cached_keys" in row
         ),
     ]
 
 
-def _commands(service: str, info: Mapping[str, str]) -> list[Family]:
-    rows = {
-        key.removeprefix("cmdstat_"): numbers
-        for key, numbers in _lines(info, "cmdstat_")
-        if _COMMAND.fullmatch(key.removeprefix("cmdstat_"))
-    }
-
-    def samples(field: str, scale: float = 1) -> Iterator[Sample]:
-        return (((service, cmd), row[field] / scale) for cmd, row in rows.items() if field in row)
-
-    errors = (
-        ((service, key.removeprefix("errorstat_")), row["count"])
-        for key, row in _lines(info, "errorstat_")
-        if "count" in row
-    )
+def _commands(key: tuple[str], info: Mapping[str, str]) -> list[Family]:
+    calls: list[tuple[str, float]] = []
+    seconds: list[tuple[str, float]] = []
+    rejected: list[tuple[str, float]] = []
+    failed: list[tuple[str, float]] = []
+    errors: list[tuple[str, float]] = []
+    for field, text in info.items():
+        if field.startswith("cmdstat_"):
+            row = _COMMAND_ROW.match(text)
+            if row is None:
+                continue
+            cmd = field[8:]
+            calls.append((cmd, int(row[1])))
+            seconds.append((cmd, int(row[2]) / 1e6))
+            if row[3] is not None:
+                rejected.append((cmd, int(row[3])))
+                failed.append((cmd, int(row[4])))
+        elif field.startswith("errorstat_"):
+            count = _numbers(text).get("count")
+            if count is not None:
+                errors.append((field[10:], count))
     return [
-        COMMANDS.family(samples("calls")),
-        COMMAND_SECONDS.family(samples("usec", 1e6)),
-        COMMANDS_REJECTED.family(samples("rejected_calls")),
-        COMMANDS_FAILED.family(samples("failed_calls")),
-        ERRORS.family(errors),
+        *(
+            metric.family(_capped(key, rows, _COMMAND, _COMMANDS_KEPT))
+            for metric, rows in (
+                (COMMANDS, calls),
+                (COMMAND_SECONDS, seconds),
+                (COMMANDS_REJECTED, rejected),
+                (COMMANDS_FAILED, failed),
+            )
+        ),
+        ERRORS.family(_capped(key, errors, _EVENT, _OTHERS_KEPT)),
     ]
 
 
-def _lines(info: Mapping[str, str], prefix: str) -> Iterator[tuple[str, dict[str, float]]]:
-    """Fields like `db0:keys=1,expires=0` -> (db0, {keys: 1.0, expires: 0.0})."""
-    for key, text in info.items():
-        if key.startswith(prefix) and "=" in text:
-            parts = (part.partition("=") for part in text.split(","))
-            numbers = ((name, _number(value)) for name, _, value in parts)
-            yield key, {name: number for name, number in numbers if number is not None}
+def _capped(
+    key: tuple[str], rows: Sequence[tuple[str, float]], word: re.Pattern[str], kept: int
+) -> list[Sample]:
+    """Counters by the server's words: those past the cap, or that are no words, summed up.
+
+    By name, so that whoever is kept stays kept while no new word comes.
+    """
+    good = [row for row in rows if word.fullmatch(row[0])]
+    if len(good) > kept:
+        good = sorted(good)[:kept]
+    samples: list[Sample] = [((*key, name), number) for name, number in good]
+    if len(good) < len(rows):
+        samples.append(((*key, "other"), sum(n for _, n in rows) - sum(n for _, n in good)))
+    return samples
+
+
+def _percentiles(key: tuple[str], info: Mapping[str, str]) -> list[Family]:
+    """The server says p50, p99, p99.9; a quantile is a ratio."""
+    quantiles: list[Sample] = []
+    sums: list[Sample] = []
+    counts: list[Sample] = []
+    prefix = "latency_percentiles_usec_"
+    fields = [f for f in info if f.startswith(prefix)][:_COMMANDS_KEPT]
+    for field in fields:
+        cmd = field.removeprefix(prefix)
+        row = _COMMAND_ROW.match(info.get(f"cmdstat_{cmd}", ""))
+        if row is None or not _COMMAND.fullmatch(cmd):
+            continue
+        for name, number in _numbers(info[field]).items():
+            percent = _number(name.removeprefix("p"))
+            if percent is not None:
+                quantiles.append(((*key, cmd, f"{percent / 100:.10g}"), number))
+        sums.append(((*key, cmd, ""), int(row[2])))
+        counts.append(((*key, cmd, ""), int(row[1])))
+    return [
+        PERCENTILES.family(quantiles),
+        PERCENTILES.family(sums, "_sum"),
+        PERCENTILES.family(counts, "_count"),
+    ]
+
+
+def _histograms(key: tuple[str], reading: Redis) -> list[Family]:
+    buckets: list[Sample] = []
+    sums: list[Sample] = []
+    counts: list[Sample] = []
+    spent = _spent(reading.info) if reading.latency_histograms else {}
+    for cmd, seen in list(reading.latency_histograms.items())[:_COMMANDS_KEPT]:
+        if not _COMMAND.fullmatch(cmd) or not _sound(seen):
+            continue
+        buckets += [((*key, cmd, str(limit)), calls) for limit, calls in seen.buckets]
+        buckets.append(((*key, cmd, "+Inf"), seen.calls))
+        sums.append(((*key, cmd, ""), spent.get(cmd, 0)))
+        counts.append(((*key, cmd, ""), seen.calls))
+    return [
+        HISTOGRAM.family(buckets, "_bucket"),
+        HISTOGRAM.family(sums, "_sum"),
+        HISTOGRAM.family(counts, "_count"),
+    ]
+
+
+def _sound(seen: LatencyHistogram) -> bool:
+    counts = [calls for _, calls in seen.buckets]
+    return counts == sorted(counts) and (not counts or counts[-1] <= seen.calls)
+
+
+def _spent(info: Mapping[str, str]) -> dict[str, float]:
+    """Microseconds by command; a command with subcommands has theirs as well."""
+    spent: dict[str, float] = {}
+    for field, text in info.items():
+        if field.startswith("cmdstat_") and (row := _COMMAND_ROW.match(text)):
+            for cmd in {field[8:], field[8:].partition("|")[0]}:
+                spent[cmd] = spent.get(cmd, 0) + int(row[2])
+    return spent
+
+
+def _slow(key: tuple[str], reading: Redis) -> Iterator[Family]:
+    for metric, number in (
+        (SLOWLOG_LENGTH, reading.slowlog_length),
+        (SLOWLOG_ID, reading.slowlog_last_id),
+        (SLOWLOG_SECONDS, reading.slowlog_last_seconds),
+    ):
+        if number is not None:
+            yield metric.family([(key, number)])
+    spikes = [(e, s) for e, s in reading.latency_spikes.items() if _EVENT.fullmatch(e)]
+    spikes = spikes[:_OTHERS_KEPT]
+    yield SPIKE_AT.family(((*key, event), spike.at) for event, spike in spikes)
+    yield SPIKE_SECONDS.family(((*key, event), spike.seconds) for event, spike in spikes)
+
+
+def _replication(key: tuple[str], info: Mapping[str, str]) -> Iterator[Family]:
+    slaves: dict[tuple[str, ...], dict[str, str]] = {}
+    for field, text in info.items():
+        if field.startswith("slave") and _SLAVE_FIELD.fullmatch(field):
+            row = dict(part.partition("=")[::2] for part in text.split(","))
+            labels = tuple(row.get(label, "") for label in ("ip", "port", "state"))
+            slaves[*key, *labels] = row
+    kept = list(slaves.items())[:_SLAVES_KEPT]
+    for metric, word in ((SLAVE_OFFSET, "offset"), (SLAVE_LAG, "lag")):
+        numbers = ((labels, _number(row.get(word))) for labels, row in kept)
+        yield metric.family((labels, n) for labels, n in numbers if n is not None)
+    if info.get("role") != "slave":
+        return
+    master = (*key, info.get("master_host", ""), info.get("master_port", ""))
+    yield SLAVE_INFO.family([((*master, info.get("slave_read_only", "")), 1)])
+    if "master_link_status" in info:
+        yield LINK_UP.family([(master, info["master_link_status"] == "up")])
+    for field, metric in _FOLLOWING.items():
+        number = _number(info.get(field))
+        if number is not None:
+            yield metric.family([(master, number)])
+
+
+def _key_groups(key: tuple[str], reading: Redis) -> Iterator[Family]:
+    scan = reading.key_groups
+    if scan is None:
+        return
+    rows = [((*key, f"db{db}", name), group) for (db, name), group in scan.groups.items()]
+    yield KEY_COUNT.family((labels, group.keys) for labels, group in rows)
+    yield KEY_MEMORY.family(
+        (labels, group.memory_bytes) for labels, group in rows if group.memory_bytes is not None
+    )
+    yield KEY_SCAN_AT.family([(key, scan.finished_at)])
+    yield KEY_SCAN_SECONDS.family([(key, scan.duration_seconds)])
+
+
+def _numbers(text: str) -> dict[str, float]:
+    """`keys=1,expires=0` -> {keys: 1, expires: 0}; what is no number is left out."""
+    parts = (part.partition("=") for part in text.split(","))
+    numbers = ((name, _number(value)) for name, _, value in parts)
+    return {name: number for name, number in numbers if number is not None}
 
 
 def _number(text: str | None) -> float | None:
     if text is None:
         return None
-    if text in _STATUS:
-        return _STATUS[text]
     try:
-        return int(text) if text.isdecimal() else float(text)
+        return int(text) if text.isdigit() else float(text)
     except ValueError:
-        return None
+        return _WORDS.get(text)

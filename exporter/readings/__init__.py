@@ -5,6 +5,7 @@ a reason from the closed list; it never returns a zero that looks like a measure
 One file a kind; everything is imported from here.
 """
 
+from exporter.readings.celery import Celery, CeleryQueue, WorkerHeart
 from exporter.readings.cgroups import Usage, Usages
 from exporter.readings.colours import LiveColour
 from exporter.readings.containers import Container, Containers, ContainerState, Health
@@ -13,11 +14,19 @@ from exporter.readings.network import Interface, Networks
 from exporter.readings.postgres import Postgres, StatementCounts
 from exporter.readings.probes import HealthDocument, HealthWord, Probe, ProbeFailure
 from exporter.readings.process import Process
-from exporter.readings.redis import Redis
+from exporter.readings.redis import (
+    KeyGroup,
+    KeyGroupScan,
+    LatencyHistogram,
+    LatencySpike,
+    Redis,
+)
 from exporter.readings.unreachable import Cause, Unreachable
 
 __all__ = [
     "Cause",
+    "Celery",
+    "CeleryQueue",
     "Container",
     "ContainerLog",
     "ContainerState",
@@ -26,6 +35,10 @@ __all__ = [
     "HealthDocument",
     "HealthWord",
     "Interface",
+    "KeyGroup",
+    "KeyGroupScan",
+    "LatencyHistogram",
+    "LatencySpike",
     "LiveColour",
     "Logs",
     "Networks",
@@ -38,4 +51,5 @@ __all__ = [
     "Unreachable",
     "Usage",
     "Usages",
+    "WorkerHeart",
 ]

@@ -11,6 +11,7 @@ REPO = Path(__file__).resolve().parents[3]
 GOLDEN = REPO / "tests" / "golden" / "exporter"
 SHIPPED = REPO / "exporter" / "exporter.yml"
 
+NAME = "must be a name of a-z, 0-9, '_', '.' or '-', at most 63 long"
 DURATION = "must be a duration such as 500ms, 2s or 5m"
 MISTAKES = {
     "unknown-key": ["docker.projcts: is not a known key", "probe: is not a known key"],
@@ -42,6 +43,25 @@ MISTAKES = {
         "logs: need the docker section, which names the containers",
     ],
     "service-project": ["services.web.project: 'cor' is not one of docker.projects"],
+    "redis": [
+        "redis.redis.tls.verify: is not a known key",
+        "redis.redis.modules: must be true or false",
+        "redis.redis.latency_percentiles: must be true or false",
+        "redis.redis.key_groups.groups.odd: must be a glob such as session:*",
+        "redis.redis.key_groups.databases.0: must be at most 16383",
+        "redis.redis.key_groups.interval: must be at least 10s",
+        "redis.redis.key_groups.memory_samples: must be at least 0",
+        "redis.empty.key_groups.groups: must not be empty",
+    ],
+    "celery": [
+        "celery.odd.db: must be at least 0",
+        "celery.odd.queues: must be a list",
+        f"celery.odd.workers.celery@blue: {NAME}",
+        "celery.odd.priority_steps: must be priorities from 0 to 9, 0 among them",
+        f"celery.late.heartbeat_timeout: {DURATION}",
+        "celery.late.prefix: is not a known key",
+    ],
+    "celery-redis": ["celery.celery.redis: 'cache' is not one of redis"],
     "many": [
         "docker: is written twice, again in line 3",
         "listen: must be host:port such as 0.0.0.0:9180",

@@ -26,7 +26,6 @@ from exporter.readings import (
     Probe,
     ProbeFailure,
     Process,
-    Redis,
     StatementCounts,
     Unreachable,
     Usage,
@@ -40,9 +39,9 @@ from exporter.targets import (
     Engine,
     LogFolder,
     ProbeTarget,
-    RedisServer,
     Service,
 )
+from tests.unit.exporter import readings_redis
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "exporter" / "metrics.prom"
 
@@ -112,25 +111,6 @@ USAGE = Usage(
     devices=(DeviceIO("/dev/sda", 4096, 8192, 1, 2),),
 )
 FOREIGN = Container(id="3" * 64, name="foreign", image="x", state=ContainerState.RUNNING)
-INFO = {
-    "redis_version": "7.0.15",
-    "role": "master",
-    "redis_mode": "standalone",
-    "maxmemory_policy": "noeviction",
-    "used_memory": "941176",
-    "maxmemory": "67108864",
-    "mem_fragmentation_ratio": "7.56",
-    "connected_clients": "3",
-    "rdb_last_bgsave_status": "ok",
-    "keyspace_hits": "10",
-    "server_time_usec": "1700000100000000",
-    "uptime_in_seconds": "100",
-    "used_cpu_sys": "0.25",
-    "cmdstat_get": "calls=5,usec=100,usec_per_call=20.00,rejected_calls=0,failed_calls=1",
-    "errorstat_WRONGTYPE": "count=1",
-    "db1": "keys=4,expires=1,avg_ttl=2500",
-    "total_forks": "not mapped",
-}
 
 READINGS: tuple[tuple[str, Any, Any], ...] = (
     (
@@ -171,8 +151,7 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
         ),
     ),
     ("postgres", Database("replica", "db2", 5432, "app", "app"), Unreachable(Cause.CONNECT)),
-    ("redis", RedisServer("redis", "redis", 6379), Redis(INFO, databases=2)),
-    ("redis", RedisServer("cache", "cache", 6379), Unreachable(Cause.TIMEOUT)),
+    *readings_redis.READINGS,
     (
         "logs",
         LogFolder("/logs", "/state", ENGINE),
@@ -199,7 +178,7 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
     ("colours", ColourSwitch("backend", "http://n/live", ("blue", "green")), LiveColour("green")),
     ("process", None, Process(1.5, 1024, 2048, 1700000000.0, 12, 1024)),
 )
-UNTOLD = ("docker", "cgroups", "network", "logs", "colours", "process")
+UNTOLD = ("celery", "docker", "cgroups", "network", "logs", "colours", "process")
 
 
 def everything() -> list[Family]:
