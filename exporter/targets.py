@@ -135,10 +135,21 @@ class CeleryBroker:
 
 
 @dataclass(frozen=True, slots=True)
+class LogPattern:
+    """What to count in log messages: those with text, and, if given, that match regex."""
+
+    name: str
+    text: str
+    regex: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LogFolder:
     root: str
     state_file: str
     engine: Engine
+    patterns: tuple[LogPattern, ...] = ()
+    ask_engine: bool = False  # for logs whose files cannot be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ def container_of(document: Mapping[str, Any]) -> Container:
         started_at=unix_time(state.get("StartedAt")),
         finished_at=unix_time(state.get("FinishedAt")),
         cgroup_parent=str(host.get("CgroupParent") or ""),
+        log_driver=str((host.get("LogConfig") or {}).get("Type") or ""),
         memory_limit_bytes=int(host.get("Memory") or 0),
         memory_reservation_bytes=int(host.get("MemoryReservation") or 0),
         memory_swap_limit_bytes=max(0, int(host.get("MemorySwap") or 0)),

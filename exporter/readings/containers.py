@@ -56,6 +56,7 @@ class Container:
     cpu_quota: int = 0
     cpu_period: int = 0
     cpu_shares: int = 0
+    log_driver: str = ""
     own_network: bool = True  # False: the host's, or another container's
 
 
