@@ -36,7 +36,7 @@ class Case:
     """All that the guards look at. `state` None: Prometheus could not be asked.
 
     `started_at` is when the alert began; `past` are the runs that were ever allowed within
-    `policy.memory_seconds`, this run not among them.
+    `policy.memory_seconds`, this run not among them. `paused` says why nothing may begin.
     """
 
     plan: Plan
@@ -45,6 +45,7 @@ class Case:
     state: AlertState | None
     past: tuple[PastRun, ...]
     now: datetime
+    paused: str | None = None
 
 
 def judge(case: Case) -> Judgement:
@@ -64,6 +65,12 @@ def needs_human(blocks: frozenset[Reason], blocked_since: datetime, now: datetim
         return None
     for_long = BLIND if now - blocked_since >= BLIND_PAGE_AFTER else frozenset()
     return min(blocks & (FOR_GOOD | for_long), default=None)
+
+
+def kill_switch(case: Case) -> Allowed | Blocked:
+    if case.paused is not None:
+        return Blocked(Reason.PAUSED, case.paused)
+    return Allowed("nobody has paused the remediator")
 
 
 def mode(case: Case) -> Allowed | Blocked:
@@ -171,6 +178,7 @@ def budget(case: Case) -> Allowed | Blocked:
 Guard = Callable[[Case], Allowed | Blocked]
 
 GUARDS: tuple[tuple[str, Guard], ...] = (
+    ("kill_switch", kill_switch),
     ("mode", mode),
     ("fresh_data", fresh_data),
     ("still_firing", still_firing),

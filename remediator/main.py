@@ -4,6 +4,7 @@ Rule: the only place that wires, makes a clock and ends the process.
 """
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -28,9 +29,11 @@ from remediator.journal import (
     Intake,
     JournalLocked,
     JournalUnavailable,
+    Orders,
     Records,
     RunLog,
 )
+from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics, RunGauges
 from remediator.notify import AlertmanagerPager
 from remediator.outcomes import Reason, State
@@ -95,6 +98,7 @@ class _Journal:
     intake: Intake
     runs: RunLog
     records: Records
+    kill_switch: KillSwitch
 
 
 def _serve(config: Config, token: bytes) -> None:
@@ -105,7 +109,9 @@ def _serve(config: Config, token: bytes) -> None:
         metrics = Metrics(config.policy, installed_version("stackmedic"))
         memory = timedelta(seconds=config.policy.memory_seconds)
         runs = RunLog(database, memory, partial(_changed, metrics))
-        journal = _Journal(Intake(database), runs, Records(database))
+        paused = config.state_file.with_name("paused")
+        switch = KillSwitch(paused, os.environ, Orders(database), _now)
+        journal = _Journal(Intake(database), runs, Records(database), switch)
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         left = runs.interrupt_all(_now())
         if left:
@@ -166,13 +172,14 @@ def _worker(
         action=partial(_action, clients),
         clock=_now,
         wait=partial(_wait, stop),
+        paused=journal.kill_switch.paused,
     )
     reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
         remediate=partial(remediate, policy=policy, ports=ports),
         abandon=partial(_abandon, journal.runs),
-        reconcile=reconciler.once,
+        reconcile=partial(_reconcile, journal.kill_switch, reconciler),
         page=Pages(journal.runs, stack.enter_context(closing(pager)), _now).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
@@ -189,6 +196,7 @@ def _parts(
         intake=journal.intake,
         records=journal.records,
         metrics=metrics,
+        kill_switch=journal.kill_switch,
         wake=worker.wake,
         late=lambda: worker.seconds_since_turn > late_after,
         clock=_now,
@@ -199,6 +207,11 @@ def _parts(
 def _action(clients: Clients, step: Step) -> Action:
     kind = ACTIONS[step.action]
     return kind.make(kind.params.model_validate(step.params), clients)
+
+
+def _reconcile(kill_switch: KillSwitch, reconciler: Reconciler) -> None:
+    kill_switch.look()  # also when nothing fires: a change is told and seen in the metrics
+    reconciler.once()
 
 
 def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:

@@ -128,6 +128,13 @@ class RunGauges(Collector):
             self._records.runs_not_mended,
         )
 
+        try:
+            paused = self._records.paused()
+        except JournalUnavailable:
+            return
+        text = "1 while a human has paused the remediator: it begins nothing."
+        yield GaugeMetricFamily("remediator_paused", text, value=1 if paused else 0)
+
     def _family(self, name: str, text: str, read: Callable[[], Mapping[str, int]]) -> Metric:
         family = GaugeMetricFamily(name, text, labels=["service"])
         try:

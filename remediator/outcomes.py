@@ -20,6 +20,7 @@ class State(StrEnum):
     FAILED = "failed"  # the action itself failed
     INTERRUPTED = "interrupted"  # the process died between intent and outcome
     CANCELLED = "cancelled"  # the fault was gone before anything was touched
+    ABORTED = "aborted"  # a human stopped the remediator between two steps
     SKIPPED = "skipped"  # observe mode: judged and recorded, never acted on
 
 
@@ -30,6 +31,7 @@ TERMINAL = frozenset(
         State.INCONCLUSIVE,
         State.FAILED,
         State.CANCELLED,
+        State.ABORTED,
         State.SKIPPED,
     }
 )
@@ -48,6 +50,7 @@ class Reason(StrEnum):
     RESOLVED = "resolved"
     OVERSIZED = "oversized"  # more or longer labels than any real alert has
     # guards
+    PAUSED = "paused"
     MODE_OBSERVE = "mode_observe"
     NOT_FIRING = "not_firing"
     TOO_YOUNG = "too_young"
@@ -74,6 +77,7 @@ class Reason(StrEnum):
 
 
 BLOCKING = (
+    Reason.PAUSED,
     Reason.MODE_OBSERVE,
     Reason.NOT_FIRING,
     Reason.TOO_YOUNG,

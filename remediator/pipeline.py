@@ -62,7 +62,10 @@ class RunJournal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All that the pipeline reaches. `wait` may raise Stopped; `action` makes a step's action."""
+    """All that the pipeline reaches. `wait` may raise Stopped; `action` makes a step's action.
+
+    `paused` says why nothing may begin, and is asked before each step.
+    """
 
     journal: RunJournal
     alerts: Alerts
@@ -70,6 +73,7 @@ class Ports:
     action: Callable[[Step], Action]
     clock: Callable[[], datetime]
     wait: Callable[[float], None]
+    paused: Callable[[], str | None]
 
 
 def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
@@ -86,11 +90,13 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
     if _just_mended(incident, state):
         return False
 
-    now = ports.clock()
+    paused, now = ports.paused(), ports.clock()
     run = ports.journal.claim(  # guard
         incident.id,
         plan,
-        lambda past: guards.judge(guards.Case(plan, policy, incident.started_at, state, past, now)),
+        lambda past: guards.judge(
+            guards.Case(plan, policy, incident.started_at, state, past, now, paused)
+        ),
         now,
     )
     if run.state is not State.CLAIMED:
@@ -113,13 +119,16 @@ def act(plan: Plan, run: Run, ports: Ports, done: frozenset[str] = frozenset()) 
 
 
 def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
-    """1. look  2. write the intent  3. act  4. write the outcome."""
+    """1. look  2. is it still allowed  3. write the intent  4. act  5. write the outcome."""
     action, row, began = ports.action(step), None, ports.clock()
     try:
         ready = action.precheck(plan.target)
         if isinstance(ready, Refused):
             return Ending(State.FAILED, ready.reason, ready.detail)
         began = ports.clock()
+        paused = ports.paused()
+        if paused is not None:
+            return Ending(State.ABORTED, Reason.PAUSED, f"before step {step.id}: {paused}")
         row = ports.journal.intend(run.id, step, began)
         if row is None:
             never = f"step {step.id} was tried in this incident already and is never repeated"

@@ -111,6 +111,17 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A human's order to begin nothing. `until` None: until a human ends it."""
+
+    source: str  # file, environment or api
+    reason: str
+    by: str
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Escalation:
     """A call for a human, `is_open` until its incident closes. `sent_at`: when it last went out."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from remediator.alerts import Delivery, read_webhook
 from remediator.checks import AlertCleared, ProbesCheck, Verification
-from remediator.journal import Database, Intake, Records, RunLog
+from remediator.journal import Database, Intake, Orders, Records, RunLog
+from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.pages import Pages
 from remediator.pipeline import Ports, RunJournal, remediate
@@ -120,6 +121,7 @@ class Loop:
     wait: Callable[[float], None] | None = None
     wrap: Callable[[RunLog], RunJournal] = lambda runs: runs
     changes: list[Change] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.verifier.on_pass = self.clear
@@ -136,6 +138,9 @@ class Loop:
         self.runs = RunLog(self.database, memory, self.changes.append)
         self.intake = Intake(self.database)
         self.records = Records(self.database)
+        self.kill_switch = KillSwitch(
+            self.path.with_name("paused"), self.environment, Orders(self.database), self.clock
+        )
         self.metrics = Metrics(self.policy, "0")
         self.runs.interrupt_all(self.clock())
 
@@ -166,6 +171,7 @@ class Loop:
             action=self.actions,
             clock=self.clock,
             wait=self.wait or self.clock.wait,
+            paused=self.kill_switch.paused,
         )
         due = [incident for incident in self.runs.open_incidents() if incident.id != but]
         return True in [remediate(incident, self.policy, ports) for incident in due]

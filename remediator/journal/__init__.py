@@ -1,11 +1,13 @@
 """What the remediator remembers, in one SQLite file: told alerts, judged runs, steps, calls.
 
 Rule: claim before acting, record after, and one transaction for whatever must be true
-together. `Intake` takes alerts in, `RunLog` keeps runs, `Records` is read by people.
+together. `Intake` takes alerts in, `RunLog` keeps runs, `Records` is read by people;
+`Orders` keeps what people order.
 """
 
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
 from remediator.journal.intake import Intake
+from remediator.journal.orders import Orders
 from remediator.journal.records import Records
 from remediator.journal.runlog import RunLog
 
@@ -14,6 +16,7 @@ __all__ = [
     "Intake",
     "JournalLocked",
     "JournalUnavailable",
+    "Orders",
     "Records",
     "RunLog",
 ]

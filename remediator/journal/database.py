@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 2.0
 
 
@@ -120,8 +120,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             connection.executescript("BEGIN IMMEDIATE;" + _text("schema.sql") + "COMMIT;")
-        elif version != SCHEMA_VERSION:
+        elif not 0 < version <= SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"its schema is version {version}, not {SCHEMA_VERSION}")
+        for step in range(version + 1, SCHEMA_VERSION + 1) if version else ():
+            migration = _text(f"migration_{step}.sql")
+            connection.executescript(f"BEGIN IMMEDIATE;{migration}COMMIT;")
         damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
             raise sqlite3.DatabaseError(damage)

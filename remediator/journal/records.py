@@ -50,6 +50,10 @@ class Records:
         rows = self._database.all("open_escalations_by_target")
         return {row["target"]: row["total"] for row in rows}
 
+    def paused(self) -> dict[str, str]:
+        """Source -> reason of each pause. Errors: JournalUnavailable."""
+        return {row["source"]: row["reason"] for row in self._database.all("pauses")}
+
     def _incident(self, row: Row) -> dict[str, Any]:
         database, key = self._database, {"incident_id": row["id"]}
         call = database.one("escalation_of_incident", **key)

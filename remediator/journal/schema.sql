@@ -1,4 +1,4 @@
--- The journal, version 1. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 2. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -111,4 +111,13 @@ BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_never_go BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
-PRAGMA user_version = 1;
+-- Orders of humans to begin nothing: one for each place where it can be ordered.
+CREATE TABLE pauses (
+    source TEXT PRIMARY KEY CHECK (source IN ('file', 'environment', 'api')),
+    reason TEXT NOT NULL,
+    by TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT
+) STRICT;
+
+PRAGMA user_version = 2;

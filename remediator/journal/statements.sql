@@ -159,3 +159,13 @@ SELECT at, reason, summary, cleared_at FROM escalations WHERE incident_id = :inc
 
 -- name: events_of_incident
 SELECT at, run_id, kind, detail FROM events WHERE incident_id = :incident_id ORDER BY id;
+
+-- name: pauses
+SELECT source, reason, by, at, until FROM pauses ORDER BY at, source;
+
+-- name: set_pause
+INSERT OR REPLACE INTO pauses (source, reason, by, at, until)
+VALUES (:source, :reason, :by, :at, :until);
+
+-- name: end_pause
+DELETE FROM pauses WHERE source = :source;

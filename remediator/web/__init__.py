@@ -12,9 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
 from remediator.journal import Intake, JournalUnavailable, Records
+from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.policy import Policy
-from remediator.web import api, webhook
+from remediator.web import api, control, webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Parts:
     intake: Intake
     records: Records
     metrics: Metrics
+    kill_switch: KillSwitch
     wake: Callable[[], None]
     late: Callable[[], bool]
     clock: Callable[[], datetime]
@@ -38,6 +40,7 @@ def create_app(parts: Parts) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # its default provider has it
     app.register_blueprint(webhook.blueprint(parts))
     app.register_blueprint(api.blueprint(parts))
+    app.register_blueprint(control.blueprint(parts))
     app.register_error_handler(HTTPException, _as_json)
     app.register_error_handler(JournalUnavailable, _unavailable)
 

@@ -41,6 +41,7 @@ def blueprint(parts: "Parts") -> Blueprint:
             runbooks=list(parts.policy.runbooks),
             runs_in_progress=parts.records.runs_in_progress(),
             runs_not_mended=parts.records.runs_not_mended(),
+            paused=parts.records.paused(),
             worker_late=parts.late(),
         )
 

@@ -55,6 +55,7 @@ def test_a_plain_case_is_allowed_by_every_guard_and_claimed() -> None:
     judgement = guards.judge(a_case())
     assert judgement.state is State.CLAIMED
     assert [v.guard for v in judgement.verdicts] == [
+        "kill_switch",
         "mode",
         "fresh_data",
         "still_firing",
@@ -212,6 +213,11 @@ def test_attempts(runs: list[PastRun], answer: Answer) -> None:
 def test_budget_counts_every_target(ages: list[float], answer: Answer) -> None:
     past = tuple(a_run(claimed=age, runbook="any", target="any") for age in ages)
     assert says(guards.budget, a_case(past=past)) is answer
+
+
+@pytest.mark.parametrize(("paused", "answer"), [(None, None), ("by me: why", Reason.PAUSED)])
+def test_kill_switch(paused: str | None, answer: Answer) -> None:
+    assert says(guards.kill_switch, a_case(paused=paused)) is answer
 
 
 def test_every_guard_is_asked_in_observe_mode_too_and_only_mode_makes_it_skipped() -> None:

@@ -4,12 +4,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from remediator.journal import Database, JournalLocked, JournalUnavailable, RunLog
+from remediator.journal.database import SCHEMA_VERSION
 from remediator.outcomes import Reason, State
 from remediator.pipeline import RunJournal
 from remediator.planner import Plan
@@ -18,6 +20,8 @@ from remediator.ports import Check
 from remediator.runs import Ending, Judgement, PastRun, Run
 from tests.builders import DB_DOWN, DOWN, Loop, a_policy
 from tests.fakes import START
+
+VERSION_1 = Path(__file__).resolve().parents[2] / "golden" / "remediator" / "journal-1.sql"
 
 
 @pytest.fixture
@@ -107,9 +111,31 @@ def test_a_file_of_another_version_is_refused(loop: Loop) -> None:
     with pytest.raises(JournalUnavailable, match="schema is version 99"):
         Database(loop.path)
     connection = sqlite3.connect(loop.path)
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.close()
     loop.open()
+
+
+def test_a_file_of_version_1_is_migrated_with_what_it_holds(tmp_path: Path, loop: Loop) -> None:
+    old = sqlite3.connect(tmp_path / "old.sqlite")
+    old.executescript(VERSION_1.read_text())
+    old.execute("INSERT INTO incidents VALUES (7, 'restart', 'web', '', NULL)")
+    old.commit()
+    old.close()
+
+    migrated = Database(tmp_path / "old.sqlite")
+    migrated.close()
+    Database(tmp_path / "old.sqlite").close()
+    assert shape(tmp_path / "old.sqlite") == shape(loop.path)
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
+        assert connection.execute("SELECT id FROM incidents").fetchall() == [(7,)]
+
+
+def shape(path: Path) -> set[tuple[str, str, str]]:
+    """Every table, index and trigger, with its words."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL")
+        return {(kind, name, " ".join(sql.split())) for kind, name, sql in rows}
 
 
 @pytest.mark.parametrize("verb", ["UPDATE events SET kind = 'x'", "DELETE FROM events"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from remediator.guards import GUARDS
 from remediator.outcomes import Reason
 from remediator.policy import Mode, Repeat, Step
 from remediator.ports import Check, Effect, Permanent, Refused, Stopped, Transient
@@ -44,7 +45,7 @@ def test_a_fault_is_mended_verified_and_recorded(make: Make) -> None:
     assert run["steps"][0]["outcome"] == "done"
     assert run["acted_at"] == "2026-01-05T12:00:00.000Z"
     assert run["verified_at"] == "2026-01-05T12:00:04.000Z"
-    assert [g["verdict"] for g in run["guards"]] == ["allowed"] * 10
+    assert [g["verdict"] for g in run["guards"]] == ["allowed"] * len(GUARDS)
     assert loop.changes[-1].seconds_to_mend == pytest.approx(63.88, abs=0.01)
     assert loop.pager.paged == []
 

@@ -39,6 +39,7 @@ class Site:
                 intake=self.loop.intake,
                 records=self.loop.records,
                 metrics=self.loop.metrics,
+                kill_switch=self.loop.kill_switch,
                 wake=self.wake,
                 late=lambda: self.late,
                 clock=self.loop.clock,
@@ -257,6 +258,51 @@ def test_a_stuck_worker_is_unhealthy(site: Site) -> None:
     assert site.client.get("/-/ready").status_code == 503
 
 
+def test_it_is_paused_and_resumed_over_http(site: Site) -> None:
+    def post(path: str, body: object) -> TestResponse:
+        return site.client.post(path, json=body, headers=AUTH)
+
+    answer = post("/api/v1/pause", {"by": "ann", "reason": "moving", "minutes": 5})
+    (pause,) = (answer.json or {})["paused"]
+    assert pause == {
+        "source": "api",
+        "reason": "moving",
+        "by": "ann",
+        "at": "2026-01-05T12:00:00.000Z",
+        "until": "2026-01-05T12:05:00.000Z",
+    }
+    assert site.metric("remediator_paused") == 1
+    status = site.client.get("/api/v1/status", headers=AUTH).json
+    assert (status or {})["paused"] == {"api": "moving"}
+    site.loop.path.with_name("paused").write_text("me too")
+    (left,) = (post("/api/v1/resume", {"by": "ann"}).json or {})["paused"]
+    assert (left["source"], left["reason"]) == ("file", "me too")
+    site.loop.path.with_name("paused").unlink()
+    assert post("/api/v1/resume", {"by": "ann"}).json == {"paused": []}
+    assert site.metric("remediator_paused") == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"by": "ann"},
+        {"by": " ", "reason": "x"},
+        {"by": "ann", "reason": ""},
+        {"by": "ann", "reason": "x", "minutes": 0},
+        {"by": "ann", "reason": "x", "minutes": "5"},
+        {"by": "ann", "reason": "x", "extra": 1},
+    ],
+)
+def test_an_order_that_is_not_clear_is_400_and_changes_nothing(site: Site, body: object) -> None:
+    answer = site.client.post("/api/v1/pause", json=body, headers=AUTH)
+    assert answer.status_code == 400
+    assert set(answer.json or {}) == {"error"}
+    assert site.loop.kill_switch.paused() is None
+    assert site.client.post("/api/v1/pause", json={"by": "a", "reason": "b"}).status_code == 401
+
+
 def test_every_series_exists_before_anything_happens(site: Site) -> None:
     text = site.client.get("/metrics").text
     for series in (
@@ -267,6 +313,7 @@ def test_every_series_exists_before_anything_happens(site: Site) -> None:
         'remediator_blocked_total{reason="attempts_exhausted"} 0.0',
         'remediator_run_in_progress{service="web"} 0.0',
         'remediator_runs_not_mended{service="cache"} 0.0',
+        "remediator_paused 0.0",
         "remediator_reconcile_found_total 0.0",
         "remediator_reconcile_last_success_timestamp_seconds 0.0",
         'remediator_mode{mode="auto"} 1.0',

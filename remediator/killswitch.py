@@ -1,0 +1,82 @@
+"""The kill switch: a file, the environment, the API. Any of them says off, and it is off.
+
+Rule: what cannot be read counts as off. Each change is written down and logged; only who
+ordered a pause can end it, so a call to resume never undoes a file.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from remediator.journal import Orders
+from remediator.runs import Pause
+
+FILE, ENVIRONMENT, API = "file", "environment", "api"
+VARIABLE = "STACKMEDIC_PAUSED"
+_ON = frozenset({"", "0", "false", "no"})
+_MOST_CHARS = 500
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KillSwitch:
+    """`file` stands beside the state file; whatever it holds is the reason."""
+
+    file: Path
+    environment: Mapping[str, str]
+    orders: Orders
+    clock: Callable[[], datetime]
+
+    def paused(self) -> str | None:
+        """Why nothing may begin, for a human; None when it may. Errors: JournalUnavailable."""
+        pauses = self.look()
+        return "; ".join(f"paused by {p.by} ({p.source}): {p.reason}" for p in pauses) or None
+
+    def look(self) -> tuple[Pause, ...]:
+        """Every pause in force; a change is written down. Errors: JournalUnavailable."""
+        now = self.clock()
+        known = {pause.source: pause for pause in self.orders.pauses()}
+        said = {FILE: self._file_says(), ENVIRONMENT: self._environment_says()}
+        for source, reason in said.items():
+            if reason is not None and (source not in known or known[source].reason != reason):
+                known[source] = Pause(source, reason, f"the {source}", now)
+                self.orders.pause(known[source])
+                log.warning("paused by the %s: %s", source, reason)
+            elif reason is None and source in known:
+                self._end(known.pop(source), f"the {source}", now)
+        api = known.get(API)
+        if api is not None and api.until is not None and api.until <= now:
+            self._end(known.pop(API), "its time", now)
+        return tuple(known.values())
+
+    def pause(self, reason: str, by: str, until: datetime | None) -> None:
+        """By the API. Errors: JournalUnavailable."""
+        self.orders.pause(Pause(API, reason, by, self.clock(), until))
+        log.warning("paused by %s: %s", by, reason)
+
+    def resume(self, by: str) -> bool:
+        """Ends what `pause` ordered, and that alone. Errors: JournalUnavailable."""
+        ended = self.orders.resume(API, by, self.clock())
+        if ended:
+            log.warning("resumed by %s", by)
+        return ended
+
+    def _end(self, pause: Pause, by: str, now: datetime) -> None:
+        self.orders.resume(pause.source, by, now)
+        log.warning("the pause by the %s has ended: %s", pause.source, pause.reason)
+
+    def _file_says(self) -> str | None:
+        try:
+            text = self.file.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"{self.file} cannot be read: {error.strerror}"
+        return " ".join(text.split())[:_MOST_CHARS] or "no reason given"
+
+    def _environment_says(self) -> str | None:
+        text = self.environment.get(VARIABLE, "").strip()
+        return None if text.lower() in _ON else text[:_MOST_CHARS]

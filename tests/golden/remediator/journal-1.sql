@@ -1,0 +1,114 @@
+-- The journal, version 1. Times are UTC text of one width, so that they sort as they are.
+-- Invariants that must hold whatever the code does are indexes and triggers here.
+
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY,
+    received_at TEXT NOT NULL,
+    source TEXT NOT NULL CHECK (source IN ('webhook', 'reconcile')),
+    counts TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE incidents (
+    id INTEGER PRIMARY KEY,
+    runbook TEXT NOT NULL,
+    target TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    closed_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX one_open_incident ON incidents (runbook, target) WHERE closed_at IS NULL;
+
+-- An alert of an incident, from the first time it was told until it was resolved.
+CREATE TABLE signals (
+    id INTEGER PRIMARY KEY,
+    incident_id INTEGER NOT NULL REFERENCES incidents (id),
+    name TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    source TEXT NOT NULL CHECK (source IN ('webhook', 'reconcile')),
+    starts_at TEXT NOT NULL,
+    received_at TEXT NOT NULL,
+    last_seen_at TEXT NOT NULL,
+    resolved_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX one_firing_signal ON signals (identity) WHERE resolved_at IS NULL;
+CREATE INDEX signals_of_incident ON signals (incident_id);
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    incident_id INTEGER NOT NULL REFERENCES incidents (id),
+    runbook TEXT NOT NULL,
+    target TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    detail TEXT NOT NULL DEFAULT '',
+    created_at TEXT NOT NULL,
+    blocked_since TEXT,
+    claimed_at TEXT,
+    acted_at TEXT,
+    verified_at TEXT,
+    ended_at TEXT,
+    findings TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE INDEX runs_of_incident ON runs (incident_id);
+CREATE INDEX runs_claimed ON runs (claimed_at) WHERE claimed_at IS NOT NULL;
+CREATE UNIQUE INDEX one_active_run_per_target ON runs (target)
+    WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted');
+CREATE UNIQUE INDEX one_open_run_per_incident ON runs (incident_id)
+    WHERE state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+
+-- The latest verdict of every guard on a run.
+CREATE TABLE guards (
+    run_id INTEGER NOT NULL REFERENCES runs (id),
+    position INTEGER NOT NULL,
+    guard TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('allowed', 'blocked')),
+    reason TEXT,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (run_id, position)
+) STRICT;
+
+-- One row per intent, written before the action; its outcome is written after.
+CREATE TABLE steps (
+    id INTEGER PRIMARY KEY,
+    incident_id INTEGER NOT NULL REFERENCES incidents (id),
+    run_id INTEGER NOT NULL REFERENCES runs (id),
+    runbook TEXT NOT NULL,
+    step_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    repeat TEXT NOT NULL CHECK (repeat IN ('never', 'if_not_done')),
+    intent_at TEXT NOT NULL,
+    outcome_at TEXT,
+    outcome TEXT,
+    summary TEXT NOT NULL DEFAULT '',
+    evidence TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX steps_of_run ON steps (run_id);
+CREATE UNIQUE INDEX never_means_never ON steps (incident_id, runbook, step_id)
+    WHERE repeat = 'never';
+
+-- A call for a human; at most one in an incident.
+CREATE TABLE escalations (
+    incident_id INTEGER PRIMARY KEY REFERENCES incidents (id),
+    at TEXT NOT NULL,
+    runbook TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    sent_at TEXT,
+    cleared_at TEXT
+) STRICT;
+
+-- The timeline and the audit log: append-only.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    incident_id INTEGER,
+    run_id INTEGER,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER events_never_change BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER events_never_go BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
+PRAGMA user_version = 1;
