@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from bench.exposition import SAMPLES, Peer, families
 from bench.processes import cpu_seconds, free_port, running
@@ -102,14 +102,12 @@ def serve_peer(port: int) -> None:
 
 
 def serve_exporter(scraper: "Scraper", port: int) -> None:
-    from exporter.web import Exporter, Server  # noqa: PLC0415
+    from exporter.families.configuration import State  # noqa: PLC0415
+    from exporter.web.answers import Exporter, Fixed, InForce  # noqa: PLC0415
+    from exporter.web.server import Server  # noqa: PLC0415
 
-    def no_probe(_: object) -> NoReturn:
-        raise AssertionError("there is no probe target")
-
-    exporter = Exporter(
-        scraper, clock=time.monotonic, version="bench", default_timeout=10, open_probe=no_probe
-    )
+    fixed = Fixed(InForce(10.0, {}, State(0.0)))
+    exporter = Exporter(scraper, fixed, clock=time.monotonic, version="bench")
     Server(("127.0.0.1", port), exporter).serve_forever()
 
 

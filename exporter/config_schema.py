@@ -5,10 +5,13 @@ Rule: only what one value can say about itself. What needs two values is checked
 """
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from exporter.targets import POSTGRES_OPTIONAL_PARTS, POSTGRES_PARTS
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -46,6 +49,16 @@ def _engine_url(value: str) -> str:
     return value
 
 
+def _one_of(words: tuple[str, ...]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    def check(values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value not in words:
+                raise ValueError(f"{value!r} is not one of {', '.join(words)}")
+        return values
+
+    return check
+
+
 def _listen(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  the last TCP port
@@ -60,6 +73,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(sequence)]
 Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(sequence)]
 
 
 class Section(BaseModel):
@@ -68,43 +82,68 @@ class Section(BaseModel):
 
 class ServiceSection(Section):
     project: Name
+    """Its compose project."""
     compose_service: Name
+    """Its name in that project."""
 
 
 class DockerSection(Section):
     url: Annotated[str, AfterValidator(_engine_url)]
+    """unix:///path or tcp://host:port."""
     projects: Names = ()
+    """Look at the containers of these compose projects only; empty means at all."""
     cgroup_root: Text | None = None
+    """The host's /sys/fs/cgroup; without it there is no CPU, memory or I/O."""
     proc_root: Text | None = None
+    """The host's /proc; without it there is no network."""
+    state_file: Text | None = None
+    """Keeps the counters of exits and restarts over a restart of the exporter."""
 
 
 class PostgresSection(Section):
     host: Text
+    """Host name or address."""
     port: Port = 5432
+    """Its TCP port."""
     database: Text
+    """The database to connect to first."""
     user: Text
+    """The role to connect as; pg_monitor is enough."""
     password_file: Text | None = None
+    """Holds the password."""
     top_statements: Annotated[int, Field(ge=1, le=1000)] = 50
-
-
-class LogsSection(Section):
-    root: Text
-    state_file: Text
-
-
-class ProbeSection(Section):
-    url: HttpUrl
-    service: Name
-    colour: Name | None = None
-    timeout: Seconds = 2.0
-    health_json: bool = False
+    """So many statements have series of their own; the rest is `other`."""
+    statement_texts: bool = False
+    """Also emit the text of these statements."""
+    statement_text_length: Annotated[int, Field(ge=1, le=1000)] = 120
+    """Texts are cut after so many characters."""
+    application_names: Texts = ()
+    """The values that the label application_name may have; others are one."""
+    databases: Texts = ()
+    """Read the tables of these databases only; empty means of all."""
+    databases_except: Texts = ()
+    """Never read the tables of these."""
+    databases_limit: Annotated[int, Field(ge=1, le=100)] = 10
+    """Read the tables of so many databases at most."""
+    tables_limit: Annotated[int, Field(ge=1, le=10000)] = 300
+    """So many tables of each database at most, the biggest."""
+    slow_interval: Seconds = 60.0
+    """What is expensive is read this often and kept in between."""
+    with_parts: Annotated[Names, AfterValidator(_one_of(POSTGRES_OPTIONAL_PARTS))] = ()
+    """Parts to read on top of the usual."""
+    without_parts: Annotated[Names, AfterValidator(_one_of(POSTGRES_PARTS))] = ()
+    """Parts to leave out."""
 
 
 class ColourSection(Section):
     url: HttpUrl
+    """Answers with the colour that is live."""
     one_of: Annotated[Names, Field(min_length=1)]
+    """The colours that there are; another answer is none."""
     timeout: Seconds = 2.0
+    """A slower answer is none."""
 
 
 class ScrapeSection(Section):
     timeout: Seconds = 5.0
+    """For a scrape that does not bring Prometheus' own timeout."""

@@ -13,13 +13,15 @@ import threading
 import time
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from queue import SimpleQueue
 
-from exporter.collectors import open_all
 from exporter.collectors.port import Clocks
-from exporter.collectors.probes import ProbeCollector
 from exporter.config import Config, Invalid, load
-from exporter.scrape import Scraper
-from exporter.web import Exporter, Server
+from exporter.reload import Running
+from exporter.terminal import report
+from exporter.web.access import Access
+from exporter.web.answers import Exporter
+from exporter.web.server import Server
 
 log = logging.getLogger("exporter")
 
@@ -31,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     _log_to_stderr()
     try:
         config = load(flags.config_file)
+        access = Access(flags.web_config_file)
     except Invalid as invalid:
         for error in invalid.errors:
             sys.stderr.write(f"{error}\n")
@@ -40,18 +43,19 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     _raise_descriptor_limit()
     clocks = Clocks(monotonic=time.monotonic, wall=time.time)
-    scraper = Scraper(open_all(config.targets(), clocks), clocks.monotonic)
+    running = Running(flags.config_file, config, clocks, load)
     exporter = Exporter(
-        scraper,
+        running.scraper,
+        running,
         clock=clocks.monotonic,
         version=installed_version("stackmedic"),
-        default_timeout=config.scrape.timeout,
-        open_probe=lambda target: ProbeCollector(target, clocks.monotonic),
     )
     try:
-        return _print_once(exporter) if flags.print else _serve(config, exporter)
+        if flags.print:
+            return _print_once(exporter)
+        return _serve(config, exporter, access)
     finally:
-        scraper.close()
+        running.scraper.close()
 
 
 def _flags() -> argparse.ArgumentParser:
@@ -63,6 +67,13 @@ def _flags() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--config.check", dest="config_check", action="store_true", help="check the file and leave"
+    )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS and basic auth, in the format that Prometheus' exporters share",
     )
     parser.add_argument("--print", action="store_true", help="scrape once to stdout and leave")
     parser.add_argument(
@@ -90,23 +101,29 @@ def _raise_descriptor_limit() -> None:
 
 
 def _print_once(exporter: Exporter) -> int:
-    sys.stdout.buffer.write(exporter.metrics(None, []).body)
+    if sys.stdout.isatty():
+        sys.stdout.write(report(exporter.scrape()))
+    else:
+        sys.stdout.buffer.write(exporter.metrics({}, None).body)
     return 0
 
 
-def _serve(config: Config, exporter: Exporter) -> int:
+def _serve(config: Config, exporter: Exporter, access: Access) -> int:
     try:
-        server = Server(config.address, exporter)
+        server = Server(config.address, exporter, access)
     except OSError as error:
         log.error("%s: cannot listen: %s", config.listen, error)  # noqa: TRY400  no traceback for a port in use
         return 1
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    events: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: events.put(number))
     thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
     thread.start()
     log.info("listening on %s", config.listen)
-    stop.wait()
+    # Ready is who has scraped once; Prometheus may come late.
+    threading.Thread(target=exporter.scrape, name="first-scrape", daemon=True).start()
+    while events.get() == signal.SIGHUP:
+        exporter.reload()
     log.info("stopping")
     server.shutdown()
     thread.join()

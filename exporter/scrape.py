@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 # Taken from a collector's deadline so that "I ran out of time" still arrives in time.
 _MARGIN_SHARE, _MARGIN_SECONDS = 0.1, 0.1
+_CLOSING_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Run:
     counted_late: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One opened source with the run it is in, or its last one."""
 
@@ -72,10 +73,26 @@ class Scraper:
         return [job.opened for job in self._jobs]
 
     def close(self) -> None:
-        for job in self._jobs:
+        self.keep([])
+
+    def keep(self, opened: Collection[Opened]) -> None:
+        """Close all but these. What is in flight is cancelled, and waited for a little."""
+        with self._lock:
+            kept = [job for job in self._jobs if any(job.opened is item for item in opened)]
+            dropped = [job for job in self._jobs if job not in kept]
+            self._jobs = kept
+        for job in dropped:
             job.opened.collector.cancel()
-        for job in self._jobs:
+        for job in dropped:
+            if job.run is not None:
+                job.run.done.wait(_CLOSING_SECONDS)
             job.opened.collector.close()
+
+    def order(self, opened: Sequence[Opened]) -> None:
+        """Run these from now on; one that is run already goes on as it is."""
+        with self._lock:
+            known = {id(job.opened): job for job in self._jobs}
+            self._jobs = [known.get(id(item)) or Job(item) for item in opened]
 
     def scrape(self, budget: float, only: Collection[str] = ()) -> Scrape:
         """Collect within budget seconds. only: names of collectors, empty for all."""

@@ -12,27 +12,37 @@ from typing import Any, cast
 
 from exporter.collectors.port import Clocks, Collector, ContainerSet
 from exporter.families import (
+    backups,
     celery,
+    certificates,
     cgroups,
     colours,
     containers,
+    disks,
     logs,
     network,
+    nginx,
     postgres,
     probes,
     process,
     redis,
+    textfiles,
 )
 from exporter.families.metric import Family
 from exporter.targets import (
+    BackupFolder,
     CeleryBroker,
+    CertificateFile,
     ColourSwitch,
     Database,
+    Disk,
     Engine,
     LogFolder,
+    NginxServer,
     ProbeTarget,
     RedisServer,
     Targets,
+    TextfileFolder,
 )
 
 
@@ -73,9 +83,9 @@ def _network(engine: Engine, wiring: Wiring) -> Collector[Any]:
 
 
 def _postgres(database: Database, wiring: Wiring) -> Collector[Any]:
-    from exporter.collectors.postgres import PostgresCollector
+    from exporter.collectors.postgres.collector import PostgresCollector
 
-    return PostgresCollector(database, wiring.clocks.monotonic)
+    return PostgresCollector(database, wiring.clocks)
 
 
 def _redis(server: RedisServer, wiring: Wiring) -> Collector[Any]:
@@ -99,13 +109,43 @@ def _logs(folder: LogFolder, wiring: Wiring) -> Collector[Any]:
 def _probe(target: ProbeTarget, wiring: Wiring) -> Collector[Any]:
     from exporter.collectors.probes import ProbeCollector
 
-    return ProbeCollector(target, wiring.clocks.monotonic)
+    return ProbeCollector(target, wiring.clocks)
 
 
 def _colours(switch: ColourSwitch, wiring: Wiring) -> Collector[Any]:
     from exporter.collectors.colours import ColourCollector
 
     return ColourCollector(switch, wiring.clocks.monotonic)
+
+
+def _nginx(server: NginxServer, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.nginx import NginxCollector
+
+    return NginxCollector(server, wiring.clocks.monotonic)
+
+
+def _certificates(files: Sequence[CertificateFile], wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.certificates import CertificateCollector
+
+    return CertificateCollector(files, wiring.clocks.wall)
+
+
+def _disks(listed: Sequence[Disk], wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.disks import DiskCollector
+
+    return DiskCollector(listed, wiring.clocks.monotonic)
+
+
+def _backups(folder: BackupFolder, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.backups import BackupCollector
+
+    return BackupCollector(folder, wiring.clocks)
+
+
+def _textfiles(folder: TextfileFolder, _: Wiring) -> Collector[Any]:
+    from exporter.collectors.textfiles import TextfileCollector
+
+    return TextfileCollector(folder)
 
 
 def _process(_: None, __: Wiring) -> Collector[Any]:
@@ -134,7 +174,20 @@ COLLECTORS = (
     Source("logs", lambda t: [t.logs] if t.logs else [], _logs, logs.families),
     Source("probes", lambda t: t.probes, _probe, probes.families),
     Source("colours", lambda t: t.colours, _colours, colours.families),
+    Source("nginx", lambda t: t.nginx_servers, _nginx, nginx.families),
+    Source(
+        "certificates",
+        lambda t: [t.certificates] if t.certificates else [],
+        _certificates,
+        certificates.families,
+    ),
+    Source("disks", lambda t: [t.disks] if t.disks else [], _disks, disks.families),
+    Source("backups", lambda t: t.backups, _backups, backups.families),
     Source("process", lambda _: [None], _process, process.families),
+    # Last: where a file speaks of a metric of the exporter's own, the exporter's counts.
+    Source(
+        "textfiles", lambda t: [t.textfiles] if t.textfiles else [], _textfiles, textfiles.families
+    ),
 )
 
 
@@ -148,14 +201,40 @@ class Opened:
     families: Callable[[Any, Any], list[Family]]
 
 
+class Sources:
+    """What is open, so that a new configuration reopens only what it changes."""
+
+    def __init__(self, clocks: Clocks) -> None:
+        self._wiring = Wiring(clocks, None)
+        self._engine: Engine | None = None
+
+    def unchanged(self, targets: Targets, opened: Sequence[Opened]) -> list[Opened]:
+        """Those of opened that these targets want as they are."""
+        wanted = [
+            (source.name, target) for source in COLLECTORS for target in source.targets(targets)
+        ]
+        return [item for item in opened if (item.name, item.target) in wanted]
+
+    def open(self, targets: Targets, kept: Sequence[Opened] = ()) -> list[Opened]:
+        """Every configured source. Nothing is contacted yet, so nothing can be away."""
+        if targets.engine != self._engine:
+            clocks = self._wiring.clocks
+            self._wiring = Wiring(clocks, _container_set(targets.engine, clocks))
+            self._engine = targets.engine
+        ready = {(item.name, item.target): item for item in kept}
+        return [
+            ready.get((source.name, target)) or self._opened(source, target)
+            for source in COLLECTORS
+            for target in source.targets(targets)
+        ]
+
+    def _opened(self, source: Source, target: Any) -> Opened:  # noqa: ANN401  a row's own type
+        return Opened(source.name, target, source.open(target, self._wiring), source.families)
+
+
 def open_all(targets: Targets, clocks: Clocks) -> list[Opened]:
-    """Open every configured source. Nothing is contacted yet, so nothing can be away."""
-    wiring = Wiring(clocks, _container_set(targets.engine, clocks))
-    return [
-        Opened(source.name, target, source.open(target, wiring), source.families)
-        for source in COLLECTORS
-        for target in source.targets(targets)
-    ]
+    """Open every configured source, once."""
+    return Sources(clocks).open(targets)
 
 
 def _container_set(engine: Engine | None, clocks: Clocks) -> ContainerSet | None:

@@ -3,7 +3,7 @@
 Rule: the answer must be one of the configured words; anything else is "cannot tell".
 """
 
-from exporter.collectors.fetch import Request
+from exporter.collectors.fetch import Fetched, Request
 from exporter.collectors.port import Clock
 from exporter.readings import Cause, LiveColour, ProbeFailure, Unreachable
 from exporter.targets import ColourSwitch
@@ -26,11 +26,9 @@ class ColourCollector:
         deadline = min(deadline, self._clock() + self._switch.timeout)
         self._request = Request(self._switch.url, deadline, self._clock)
         fetched = self._request.get()
-        if fetched.failure is not None:
-            cause = _CAUSES.get(fetched.failure, Cause.PROTOCOL)
-            return Unreachable(cause, f"{self._switch.url}: {fetched.detail}")
-        if fetched.status != _OK:
-            return Unreachable(Cause.REFUSED, f"{self._switch.url}: status {fetched.status}")
+        why = unanswered(self._switch.url, fetched)
+        if why is not None:
+            return why
         word = fetched.body.decode("utf-8", "replace").strip()
         if word not in self._switch.one_of:
             return Unreachable(Cause.PROTOCOL, f"{self._switch.url}: {word[:40]!r} is no colour")
@@ -42,3 +40,12 @@ class ColourCollector:
 
     def close(self) -> None:
         """Nothing is kept between questions."""
+
+
+def unanswered(url: str, fetched: Fetched) -> Unreachable | None:
+    """Why there is no page to read. Pure."""
+    if fetched.failure is not None:
+        return Unreachable(_CAUSES.get(fetched.failure, Cause.PROTOCOL), f"{url}: {fetched.detail}")
+    if fetched.status != _OK:
+        return Unreachable(Cause.REFUSED, f"{url}: status {fetched.status}")
+    return None

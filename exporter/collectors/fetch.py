@@ -1,27 +1,25 @@
-"""One HTTP GET on a fresh connection, timed by phase.
+"""One HTTP request on a fresh connection, and the redirects that it may follow.
 
-Rule: what a server does never raises: it comes back as a ProbeFailure. Redirects are not
-followed, proxies from the environment are not used, and no phase outlives the deadline,
-not even the resolver's, which has no time limit of its own.
+Rule: what a server does never raises: it comes back as a ProbeFailure. Proxies from the
+environment are not used. Secrets do not follow a redirect to another origin, nor does anything
+from https to http.
 """
 
 import http.client
-import socket
-import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, urljoin, urlsplit
 
+from exporter.collectors.dial import Dial, Failed, Stream, Trust
 from exporter.collectors.port import Clock
-from exporter.readings import ProbeFailure
+from exporter.readings import ProbeFailure, Tls
+from exporter.targets import Module
 
-MAX_BODY_BYTES = 1 << 20
+MOST_REDIRECTS = 5
 _CHUNK = 65536
-Address = tuple[
-    socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
-]
+_REDIRECTS = frozenset([301, 302, 303, 307, 308])
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(slots=True)
@@ -32,38 +30,56 @@ class Fetched:
     detail: str = ""
     status: int = 0
     version: float = 0.0
+    headers: tuple[tuple[str, str], ...] = ()
+    content_length: int = -1
+    last_modified: float | None = None
     body: bytes = b""
+    redirects: int = 0
+    over_tls: bool = False
+    ip: str = ""
+    tls: Tls | None = None
     phases: dict[str, float] = field(default_factory=dict)
     duration_seconds: float = 0.0
 
 
-class Failed(Exception):
-    def __init__(self, failure: ProbeFailure, detail: str) -> None:
-        super().__init__(detail)
-        self.failure = failure
-        self.detail = detail
-
-
 class Request:
-    """One GET. cancel() may be called from another thread and makes get() end soon."""
+    """One request. cancel() may be called from another thread and makes get() end soon.
 
-    def __init__(self, url: str, deadline: float, clock: Clock) -> None:
-        parts = urlsplit(url)
-        self._tls = parts.scheme == "https"
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if self._tls else 80)
-        self._netloc = parts.netloc.rpartition("@")[2]
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._deadline = deadline
+    secrets: headers of the module whose values come from files, already read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        deadline: float,
+        clock: Clock,
+        module: Module = Module(),  # noqa: B008  a frozen value
+        secrets: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self._url = url
+        self._module = module
+        self._secrets = secrets
         self._clock = clock
-        self._sock: socket.socket | None = None
+        self._dial = Dial(deadline, clock)
         self._result = Fetched()
+        self._trust = Trust(module.ca_file, module.server_name, module.insecure_skip_verify)
 
     def get(self) -> Fetched:
+        """Follow the module's settings to the end."""
+        return self._timed(self._follow)
+
+    def connect(self) -> Fetched:
+        """Only the way there: a TCP connection, with TLS for tls://."""
+        return self._timed(self._reach)
+
+    def cancel(self) -> None:
+        self._dial.cancel()
+
+    def _timed(self, run: Callable[[], None]) -> Fetched:
         began_at = self._clock()
-        result = self._result
+        result, dial = self._result, self._dial
         try:
-            self._run()
+            run()
         except Failed as failed:
             result.failure, result.detail = failed.failure, failed.detail
         except TimeoutError:
@@ -72,76 +88,79 @@ class Request:
             result.failure = ProbeFailure.PROTOCOL
             result.detail = f"{type(error).__name__}: {error}"
         finally:
-            if self._sock is not None:
-                self._sock.close()
+            dial.close()
+        result.phases, result.tls, result.ip = dial.phases, dial.tls, dial.ip
         result.duration_seconds = self._clock() - began_at
         return result
 
-    def cancel(self) -> None:
-        if self._sock is not None:
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+    def _reach(self) -> None:
+        parts = urlsplit(self._url)
+        assert parts.hostname is not None  # noqa: S101  the configuration was checked
+        assert parts.port is not None  # noqa: S101  the same
+        self._dial.open(parts.hostname, parts.port, self._trust if parts.scheme == "tls" else None)
 
-    def _run(self) -> None:
-        with self._phase("resolve"):
-            family, address = resolve(self._host, self._port, self._left())
-        with self._phase("connect"):
-            self._sock = socket.socket(family, socket.SOCK_STREAM)
-            self._connect(address)
-        if self._tls:
-            with self._phase("tls"):
-                self._sock = self._wrapped(self._sock)
-        self._exchange(self._sock)
+    def _follow(self) -> None:
+        first = here = urlsplit(self._url)
+        while True:
+            self._once(here, secret=_origin(here) == _origin(first))
+            location = dict(self._result.headers).get("location", "")
+            if (
+                not self._module.follow_redirects
+                or self._result.status not in _REDIRECTS
+                or not location
+            ):
+                return
+            self._result.redirects += 1
+            here = self._next(here, location)
 
-    def _left(self) -> float:
-        left = self._deadline - self._clock()
-        if left <= 0:
-            raise Failed(ProbeFailure.TIMEOUT, "no time left")
-        return left
+    def _next(self, here: SplitResult, location: str) -> SplitResult:
+        if self._result.redirects > MOST_REDIRECTS:
+            raise Failed(ProbeFailure.REDIRECT, f"more than {MOST_REDIRECTS} redirects")
+        there = urlsplit(urljoin(here.geturl(), location))
+        downgrade = here.scheme == "https" and there.scheme != "https"
+        if there.scheme not in _DEFAULT_PORTS or not there.hostname or downgrade:
+            raise Failed(ProbeFailure.REDIRECT, f"may not lead to {there.scheme}://{there.netloc}")
+        return there
 
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        began_at = self._clock()
-        if self._sock is not None:
-            self._sock.settimeout(self._left())
-        try:
-            yield
-        finally:
-            self._result.phases[name] = self._clock() - began_at
-
-    def _connect(self, address: object) -> None:
-        assert self._sock is not None  # noqa: S101  set by the only caller
-        self._sock.settimeout(self._left())
-        try:
-            self._sock.connect(address)  # type: ignore[arg-type]  # what getaddrinfo gave
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise Failed(ProbeFailure.CONNECT, f"{self._netloc}: {error.strerror}") from error
-
-    def _wrapped(self, sock: socket.socket) -> socket.socket:
-        try:
-            return ssl.create_default_context().wrap_socket(sock, server_hostname=self._host)
-        except ssl.SSLError as error:
-            raise Failed(ProbeFailure.TLS, f"{self._host}: {error.reason or error}") from error
-
-    def _exchange(self, sock: socket.socket) -> None:
-        connection = http.client.HTTPConnection(self._host, self._port)
-        connection.sock = sock
-        headers = {"Host": self._netloc, "User-Agent": "stackmedic", "Connection": "close"}
-        with self._phase("processing"):
-            connection.request("GET", self._path, headers=headers)
+    def _once(self, parts: SplitResult, *, secret: bool) -> None:
+        host, port = _origin(parts)[1:]
+        over_tls = parts.scheme == "https"
+        sock = self._dial.open(host, port, self._trust if over_tls else None)
+        self._result.over_tls = over_tls
+        connection = http.client.HTTPConnection(host, port)
+        connection.sock = Stream(sock, self._dial.left)
+        module = self._module
+        headers = {
+            "Host": parts.netloc.rpartition("@")[2],
+            "User-Agent": "stackmedic",
+            "Connection": "close",
+            **dict(module.headers),
+            **dict(self._secrets if secret else ()),
+        }
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with self._dial.phase("processing"):
+            body = module.body.encode() if module.body else None
+            connection.request(module.method, path, body=body, headers=headers)
             response = connection.getresponse()
-        with response, self._phase("transfer"):
-            self._result.status = response.status
-            self._result.version = response.version / 10
-            self._result.body = self._body(sock, response)
+        with response, self._dial.phase("transfer"):
+            self._take(response)
+            self._result.body = self._body(response)
 
-    def _body(self, sock: socket.socket, response: http.client.HTTPResponse) -> bytes:
+    def _take(self, response: http.client.HTTPResponse) -> None:
+        result = self._result
+        result.status = response.status
+        result.version = response.version / 10
+        result.headers = tuple((k.lower(), v) for k, v in response.getheaders())
+        told = dict(result.headers)
+        length = told.get("content-length", "")
+        result.content_length = int(length) if length.isdecimal() and len(length) < 19 else -1  # noqa: PLR2004  fits 64 bits
+        result.last_modified = _date(told.get("last-modified", ""))
+        result.body = b""
+
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
-            sock.settimeout(self._left())
             chunk = response.read1(_CHUNK)
             if not chunk:
                 if response.length:
@@ -149,35 +168,16 @@ class Request:
                 return b"".join(chunks)
             chunks.append(chunk)
             size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise Failed(ProbeFailure.SIZE, f"more than {MAX_BODY_BYTES} bytes")
+            if size > self._module.max_body_bytes:
+                raise Failed(ProbeFailure.SIZE, f"more than {self._module.max_body_bytes} bytes")
 
 
-def resolve(host: str, port: int, timeout: float) -> Address:
-    """The first address of host, in a thread of its own so that a dead resolver costs timeout."""
-    with suppress(OSError):
-        return _lookup(host, port, socket.AI_NUMERICHOST)
-    answer: list[Address | OSError] = []
-
-    def look() -> None:
-        try:
-            answer.append(_lookup(host, port, 0))
-        except OSError as error:
-            answer.append(error)
-        except UnicodeError as error:
-            answer.append(OSError(str(error)))
-
-    thread = threading.Thread(target=look, name=f"resolve-{host}", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if not answer:
-        raise Failed(ProbeFailure.DNS, f"{host}: the resolver did not answer in time")
-    if isinstance(answer[0], OSError):
-        raise Failed(ProbeFailure.DNS, f"{host}: {answer[0].strerror or answer[0]}")
-    return answer[0]
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
-def _lookup(host: str, port: int, flags: int) -> Address:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    family, _, _, _, address = found[0]
-    return family, address
+def _date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None

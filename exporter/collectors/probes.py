@@ -1,105 +1,147 @@
-"""One HTTP probe, as the blackbox exporter would do it: fresh connection, one try.
+"""One probe, as the blackbox exporter would do it: fresh connection, one try.
 
-Rule: a failed probe is a good reading. The health document is the application's own words,
-so only component names of a plain form are taken, and only so many in a process's life.
+Rule: a failed probe is a good reading. It is counted and remembered for whoever asks why.
 """
 
-import json
 import re
-from collections.abc import Mapping
+import threading
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 from exporter.collectors.fetch import Fetched, Request
-from exporter.collectors.port import Clock
-from exporter.readings import HealthDocument, HealthWord, Probe, ProbeFailure
-from exporter.targets import ProbeTarget
+from exporter.collectors.health import Admitted, document_of, loaded, values_of
+from exporter.collectors.history import History, Result, head_of, redacted
+from exporter.collectors.port import Clocks
+from exporter.readings import HealthDocument, Probe, ProbeFailure
+from exporter.targets import Module, ProbeTarget
 
-MAX_COMPONENTS = 20
-_COMPONENT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-_GOOD_WORDS = frozenset(["healthy", "ok", "up", "ready", "pass", "connected", "available"])
-_OVERALL = {
-    **dict.fromkeys(_GOOD_WORDS, HealthWord.HEALTHY),
-    **dict.fromkeys(("degraded", "warn", "warning"), HealthWord.DEGRADED),
-    **dict.fromkeys(("unhealthy", "not_ready", "down", "fail", "error"), HealthWord.UNHEALTHY),
-}
 _SUCCESS = range(200, 300)
+_LONGEST_SECRET = 65536
+Secrets = tuple[tuple[str, str], ...]
 
 
 class ProbeCollector:
-    def __init__(self, target: ProbeTarget, clock: Clock) -> None:
+    def __init__(self, target: ProbeTarget, clocks: Clocks) -> None:
         self._target = target
-        self._clock = clock
+        self._clocks = clocks
         self._request: Request | None = None
-        self._components: set[str] = set()
+        self._admitted = Admitted()
+        self._lock = threading.Lock()  # guards what is counted and admitted
+        self._attempts = 0
+        self._failures: Counter[ProbeFailure] = Counter()
+        self.history = History()
 
     def collect(self, deadline: float) -> Probe:
-        deadline = min(deadline, self._clock() + self._target.timeout)
-        self._request = Request(self._target.url, deadline, self._clock)
-        fetched = self._request.get()
-        if not self._target.health_json:
-            return probe_of(fetched, None)
-        health = document_of(fetched.body, self._components) if fetched.body else None
-        if health is not None:
-            self._components.update(health.components)
-        return probe_of(fetched, health, wants_health=True)
+        probe = self._probe(self._target.module, deadline, kept=True)
+        with self._lock:
+            self._attempts += 1
+            if probe.failure is not None:
+                self._failures[probe.failure] += 1
+            return replace(probe, attempts=self._attempts, failures=dict(self._failures))
+
+    def probe(self, module: Module | None, deadline: float) -> Probe:
+        """The same done afresh, beside any collect(): remembered, but not counted."""
+        return self._probe(module or self._target.module, deadline, kept=False)
 
     def cancel(self) -> None:
         if self._request is not None:
             self._request.cancel()
 
     def close(self) -> None:
-        """Nothing is kept between probes."""
+        """Nothing is kept open between probes."""
+
+    def _probe(self, module: Module, deadline: float, *, kept: bool) -> Probe:
+        target, clock = self._target, self._clocks.monotonic
+        began_at = clock()
+        deadline = min(deadline, began_at + target.timeout)
+        try:
+            secrets = secrets_of(module)
+        except (OSError, UnicodeDecodeError) as error:
+            secrets, fetched = (), Fetched(ProbeFailure.SECRET, str(error))
+        else:
+            request = Request(target.url, deadline, clock, module, secrets)
+            if kept:
+                self._request = request
+            is_http = target.url.startswith("http")
+            fetched = request.get() if is_http else request.connect()
+        probe = self._judged(fetched, module, secrets)
+        probe = replace(probe, timeout_seconds=max(0.0, deadline - began_at))
+        head = ""
+        if probe.failure is not None:
+            head = head_of(fetched.body, [value for _, value in secrets])
+        self.history.add(Result(self._clocks.wall(), module.name, probe, head))
+        return probe
+
+    def _judged(self, fetched: Fetched, module: Module, secrets: Secrets) -> Probe:
+        target = self._target
+        document = None
+        if target.health_json or target.json_values:
+            document = loaded(fetched.body)
+        health = None
+        if target.health_json:
+            with self._lock:
+                health = document_of(document, self._admitted)
+        found = probe_of(fetched, module, health, wants_health=target.health_json)
+        return replace(
+            found,
+            json_values=values_of(document, target.json_values),
+            detail=redacted(found.detail, [value for _, value in secrets]),
+        )
+
+
+def secrets_of(module: Module) -> Secrets:
+    """Header -> value from its file, read anew for each probe. Errors: OSError, Unicode."""
+    return tuple((header, _secret(Path(file))) for header, file in module.header_files)
+
+
+def _secret(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(_LONGEST_SECRET).strip()
 
 
 def probe_of(
-    fetched: Fetched, health: HealthDocument | None, *, wants_health: bool = False
+    fetched: Fetched, module: Module, health: HealthDocument | None, *, wants_health: bool = False
 ) -> Probe:
     """Judge one answer. Pure."""
+    regex = _unmatched(fetched, module)
     failure, detail = fetched.failure, fetched.detail
-    if failure is None and fetched.status not in _SUCCESS:
-        failure, detail = ProbeFailure.STATUS, f"status {fetched.status}"
-    elif failure is None and wants_health and health is None:
-        failure, detail = ProbeFailure.JSON, "no health document in the body"
+    if failure is None and fetched.status:
+        if fetched.status not in (module.expected_status or _SUCCESS):
+            failure, detail = ProbeFailure.STATUS, f"status {fetched.status}"
+        elif regex is not None:
+            failure, detail = regex
+        elif wants_health and health is None:
+            failure, detail = ProbeFailure.JSON, "no health document in the body"
+    configured = module.body_matches or module.body_matches_not or module.header_matches
     return Probe(
         failure=failure,
         duration_seconds=fetched.duration_seconds,
         status_code=fetched.status,
-        content_length=len(fetched.body),
+        content_length=fetched.content_length,
+        body_length=len(fetched.body),
         http_version=fetched.version,
+        redirects=fetched.redirects,
+        last_modified=fetched.last_modified,
+        over_tls=fetched.over_tls,
+        ip=fetched.ip,
+        failed_regex=failure in {ProbeFailure.BODY, ProbeFailure.HEADER} if configured else None,
         phases=dict(fetched.phases),
+        tls=fetched.tls,
         health=health,
         detail=detail,
     )
 
 
-def document_of(body: bytes, admitted: set[str]) -> HealthDocument | None:
-    """A health document in the forms services use, or None. Pure.
-
-    Components are objects with a status, at the top level or under checks/components; a
-    plain bool or word under checks/components counts too. admitted: names taken earlier.
-    """
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, Mapping) or not isinstance(document.get("status"), str):
-        return None
-    found = {k: v for k, v in document.items() if isinstance(v, Mapping) and "status" in v}
-    for group in ("checks", "components"):
-        if isinstance(document.get(group), Mapping):
-            found.update(document[group])
-    components: dict[str, bool] = {}
-    for name, value in found.items():
-        up = _is_up(value)
-        if up is None or not _COMPONENT.fullmatch(name):
-            continue
-        if name in admitted or len(admitted | components.keys()) < MAX_COMPONENTS:
-            components[name] = up
-    return HealthDocument(_OVERALL.get(document["status"].lower(), HealthWord.UNKNOWN), components)
-
-
-def _is_up(value: object) -> bool | None:
-    if isinstance(value, Mapping):
-        value = value.get("status")
-    if isinstance(value, bool):
-        return value
-    return value.lower() in _GOOD_WORDS if isinstance(value, str) else None
+def _unmatched(fetched: Fetched, module: Module) -> tuple[ProbeFailure, str] | None:
+    """Which of the module's expressions does not hold."""
+    headers = dict(fetched.headers)
+    for header, pattern in module.header_matches:
+        if not re.search(pattern, headers.get(header.lower(), "")):
+            return ProbeFailure.HEADER, f"{header} does not match"
+    body = fetched.body.decode("utf-8", "replace")
+    if module.body_matches and not re.search(module.body_matches, body):
+        return ProbeFailure.BODY, "the body does not match"
+    if module.body_matches_not and re.search(module.body_matches_not, body):
+        return ProbeFailure.BODY, "the body matches what it must not"
+    return None

@@ -19,10 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.collectors import open_all
 from exporter.collectors.port import Clocks
-from exporter.collectors.probes import ProbeCollector
 from exporter.config import parse
+from exporter.families.configuration import State
 from exporter.scrape import Scraper
-from exporter.web import TIMEOUT_HEADER, Exporter, Server
+from exporter.web.answers import Exporter, Fixed, InForce
+from exporter.web.server import TIMEOUT_HEADER, Server
 
 SOCKET = Path("/var/run/docker.sock")
 ENGINE = f"unix://{SOCKET}"
@@ -91,13 +92,8 @@ def served(config: str) -> Iterator[Served]:
     checked = parse(config, "exporter.yml")
     clocks = Clocks(time.monotonic, time.time)
     scraper = Scraper(open_all(checked.targets(), clocks), clocks.monotonic)
-    exporter = Exporter(
-        scraper,
-        clock=clocks.monotonic,
-        version="0",
-        default_timeout=checked.scrape.timeout,
-        open_probe=lambda target: ProbeCollector(target, clocks.monotonic),
-    )
+    fixed = Fixed(InForce(checked.scrape.timeout, {}, State(0.0)))
+    exporter = Exporter(scraper, fixed, clock=clocks.monotonic, version="0")
     server = Server(("127.0.0.1", 0), exporter)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -6,6 +6,7 @@ import pytest
 
 from exporter.config import Config, Invalid, load, parse
 from exporter.main import main
+from exporter.targets import POSTGRES_PARTS
 
 REPO = Path(__file__).resolve().parents[3]
 GOLDEN = REPO / "tests" / "golden" / "exporter"
@@ -13,14 +14,44 @@ SHIPPED = REPO / "exporter" / "exporter.yml"
 
 NAME = "must be a name of a-z, 0-9, '_', '.' or '-', at most 63 long"
 DURATION = "must be a duration such as 500ms, 2s or 5m"
+PROBE_URL = "must be a URL such as http://host:port/path, tcp://host:port or tls://host:port"
 MISTAKES = {
+    "module": [
+        "modules.m.method: must be one of 'GET', 'HEAD', 'POST', 'PUT' or 'OPTIONS'",
+        "modules.m.headers.X Y: must be the name of a header",
+        "modules.m.headers.X-Two: must be one line of printable text",
+        "modules.m.expected_status.0: must be at most 599",
+        "modules.m.body_matches: is not a regular expression: missing ), unterminated subpattern "
+        "at position 0",
+        "modules.m.max_body_size: must be a size such as 64KiB or 1MiB, at most 64MiB",
+        "modules.m.tls: is not a known key",
+        "probes.site.json_values.0: must be a path such as database.pool.size, at most 10 deep",
+    ],
+    "probe-module": [
+        "probes.redis: a tcp or tls probe has no body to look into",
+        "probes.site.module: 'nope' is not one of modules",
+    ],
+    "tcp-probe": [f"probes.a.url: {PROBE_URL}", f"probes.b.url: {PROBE_URL}"],
+    "nginx": ["nginx.nginx.url: must be a URL such as http://host:port/path"],
+    "files": [
+        "certificates.site.file: must be an absolute path such as /host/backups",
+        "certificates.site.service: is required",
+        "disks.root.path: must be an absolute path such as /host/backups",
+        "backups.a.pattern: must be a pattern below the directory, without '..' and '**'",
+        "backups.a.format: must be one of 'gzip', 'zstd', 'xz', 'bzip2', 'lz4', 'zip', 'tar', "
+        "'pg_dump', 'rdb' or 'age'",
+        "backups.a.verification: must be the name of a file below the directory",
+        "backups.b.pattern: must have wildcards in 2 folders at most",
+        "textfiles.directory: must be an absolute path such as /host/backups",
+    ],
+    "host": ["host: must be a name of a-z, 0-9, '_', '.' or '-', at most 63 long"],
     "unknown-key": ["docker.projcts: is not a known key", "probe: is not a known key"],
     "not-yaml": ["line 2: is not YAML: expected ',' or '}', but got '<scalar>'"],
     "not-a-mapping": ["must be a mapping of sections"],
     "doubled-key": ["docker.url: is written twice, again in line 3"],
     "duration": [f"probes.site.timeout: {DURATION}", f"scrape.timeout: {DURATION}"],
     "engine-url": ["docker.url: must be unix:///path or tcp://host:port"],
-    "probe-url": ["probes.site.url: must be a URL such as http://host:port/path"],
+    "probe-url": [f"probes.site.url: {PROBE_URL}"],
     "name": [
         "redis.Cache Server: must be a name of a-z, 0-9, '_', '.' or '-', at most 63 long",
     ],
@@ -36,6 +67,17 @@ MISTAKES = {
         "redis.redis.host: must not be empty",
         "redis.redis.port: must be at most 65535",
         "colours.backend.one_of: must not be empty",
+    ],
+    "postgres": [
+        "postgres.postgres.statement_texts: must be true or false",
+        "postgres.postgres.statement_text_length: must be at least 1",
+        "postgres.postgres.application_names: must be a list",
+        "postgres.postgres.databases.0: must not be empty",
+        "postgres.postgres.databases_limit: must be at least 1",
+        "postgres.postgres.tables_limit: must be at least 1",
+        f"postgres.postgres.slow_interval: {DURATION}",
+        "postgres.postgres.with_parts: 'bloat' is not one of stat_io, process_idle",
+        "postgres.postgres.without_parts: 'tables' is not one of " + ", ".join(POSTGRES_PARTS),
     ],
     "listen": ["listen: must be host:port such as 0.0.0.0:9180"],
     "services-without-docker": [

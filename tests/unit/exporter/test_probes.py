@@ -10,7 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from exporter.collectors.colours import ColourCollector
-from exporter.collectors.probes import MAX_COMPONENTS, ProbeCollector, document_of
+from exporter.collectors.health import MAX_COMPONENTS, Admitted, loaded
+from exporter.collectors.health import document_of as document_from
+from exporter.collectors.port import Clocks
+from exporter.collectors.probes import ProbeCollector
 from exporter.readings import (
     Cause,
     HealthDocument,
@@ -59,9 +62,16 @@ def http(status: str, body: bytes = b"") -> bytes:
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
 
 
+CLOCKS = Clocks(time.monotonic, time.time)
+
+
+def document_of(body: bytes, admitted: Admitted | None = None) -> HealthDocument | None:
+    return document_from(loaded(body), admitted or Admitted())
+
+
 def probe(url: str, *, timeout: float = 2.0, health_json: bool = False) -> Probe:
     target = ProbeTarget("t", url, "s", timeout=timeout, health_json=health_json)
-    return ProbeCollector(target, time.monotonic).collect(time.monotonic() + 10)
+    return ProbeCollector(target, CLOCKS).collect(time.monotonic() + 10)
 
 
 def test_a_good_answer_succeeds_and_is_timed_by_phase() -> None:
@@ -69,7 +79,8 @@ def test_a_good_answer_succeeds_and_is_timed_by_phase() -> None:
         reading = probe(url)
 
     assert reading.failure is None
-    assert (reading.status_code, reading.content_length, reading.http_version) == (200, 5, 1.1)
+    assert (reading.status_code, reading.body_length, reading.http_version) == (200, 5, 1.1)
+    assert (reading.content_length, reading.ip) == (5, "127.0.0.1")
     assert set(reading.phases) == {"resolve", "connect", "processing", "transfer"}
 
 
@@ -148,8 +159,10 @@ def test_the_backends_own_document() -> None:
         "system": {"cpu_percent": 12},
     }
 
-    assert document_of(json.dumps(body).encode(), set()) == HealthDocument(
-        HealthWord.DEGRADED, {"database": True, "celery": False}
+    assert document_of(json.dumps(body).encode()) == HealthDocument(
+        HealthWord.DEGRADED,
+        {"database": True, "celery": False},
+        latencies={"database": 0.0015},
     )
 
 
@@ -158,22 +171,22 @@ def test_the_backends_own_document() -> None:
     [b"", b"{", b"[]", b"null", b'{"status": 1}', b'{"state": "ok"}', b"[" * 100_000, b"\xff\xfe"],
 )
 def test_what_is_no_health_document(body: bytes) -> None:
-    assert document_of(body, set()) is None
+    assert document_of(body) is None
 
 
 def test_component_names_are_of_a_plain_form_and_bounded_over_time() -> None:
     odd = {"": True, "A b": True, "x" * 100: True, "ünï": True, "fine": True, "no_word": 7}
-    document = document_of(json.dumps({"status": "ok", "checks": odd}).encode(), set())
+    document = document_of(json.dumps({"status": "ok", "checks": odd}).encode())
     assert document is not None
     assert document.components == {"fine": True}
 
-    admitted: set[str] = set()
+    admitted, names = Admitted(), set()
     for round_ in range(10):
         many = {f"c{round_}-{n}": True for n in range(50)}
         found = document_of(json.dumps({"status": "ok", "checks": many}).encode(), admitted)
         assert found is not None
-        admitted |= found.components.keys()
-    assert len(admitted) == MAX_COMPONENTS
+        names |= found.components.keys()
+    assert len(names) == MAX_COMPONENTS
 
 
 def colour(body: bytes, status: str = "200 OK") -> LiveColour | Unreachable:
