@@ -21,6 +21,7 @@ _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LARGEST = sys.float_info.max
+_NUMBERS = frozenset({int, float})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,35 @@ class Exposition:
 
 
 @dataclass(slots=True)
+class _Page:
+    """One metric as it was written last, to be filled with new numbers."""
+
+    shape: list[tuple[str, int]]  # suffix and samples of each family
+    keys: tuple[tuple[str, ...], ...]
+    values: tuple[float, ...]
+    template: str
+    text: str
+
+
+@dataclass(slots=True)
 class Encoder:
-    """Keeps the label text of earlier scrapes. One per process; not for concurrent use."""
+    """Keeps the text of earlier scrapes. One per process; not for concurrent use."""
 
     _texts: dict[tuple[str, ...], dict[tuple[str, ...], str]] = field(default_factory=dict)
     _kept: int = 0
+    _pages: dict[Metric, _Page] = field(default_factory=dict)
+    _paged: int = 0  # lines of all pages
 
     def encode(self, families: Iterable[Family]) -> Exposition:
         lines: list[str] = []
         samples = dropped = 0
         for metric, group in _grouped(families).items():
+            page = self._filled(metric, group)
+            if page is not None:
+                lines.append(page.text)
+                samples += len(page.keys)
+                continue
+            began = len(lines)
             lines.append(_head(metric))
             seen: set[str] = set()
             for family in group:
@@ -52,7 +72,43 @@ class Encoder:
                 dropped += len(family.samples) - written
             if not seen:
                 lines.pop()
+            elif len(seen) == sum(len(family.samples) for family in group):
+                self._learn(metric, group, "".join(lines[began:]))
         return Exposition("".join(lines).encode("utf-8"), samples, dropped)
+
+    def _filled(self, metric: Metric, group: list[Family]) -> _Page | None:
+        """The page with the numbers of now; None when the series are not those of last time."""
+        page = self._pages.get(metric)
+        if page is None or page.shape != _shape(group):
+            return None
+        keys, values = _columns(group)
+        if keys != page.keys:
+            return None
+        if values != page.values:
+            try:
+                figures = values if _everyday(values) else tuple(map(_figure, values))
+            except (TypeError, ValueError):
+                return None
+            page.text, page.values = page.template % figures, values
+        return page
+
+    def _learn(self, metric: Metric, group: list[Family], text: str) -> None:
+        texts = self._texts[metric.labels]
+        lines = [_head(metric).replace("%", "%%")]
+        for family in group:
+            for key, _ in family.samples:
+                if key not in texts:  # forgotten while the group was written
+                    return
+                lines.append(f"{metric.name}{family.suffix}{texts[key].replace('%', '%%')} %s\n")
+        before = self._pages.pop(metric, None)
+        self._paged += len(lines) - (len(before.keys) + 1 if before else 0)
+        if self._paged > _KEPT_LABEL_SETS:
+            self._pages.clear()  # as rare as forgetting label text, and as simple
+            self._paged = 0
+            return
+        self._pages[metric] = _Page(
+            _shape(group), *_columns(group), template="".join(lines), text=text
+        )
 
     def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:
         name, names = family.metric.name + family.suffix, family.metric.labels
@@ -89,6 +145,28 @@ class Encoder:
         self._kept += 1
         text = texts[values] = _label_text(names, values)
         return text
+
+
+def _shape(group: list[Family]) -> list[tuple[str, int]]:
+    return [(family.suffix, len(family.samples)) for family in group]
+
+
+def _columns(group: list[Family]) -> tuple[tuple[tuple[str, ...], ...], tuple[float, ...]]:
+    samples = group[0].samples if len(group) == 1 else [s for f in group for s in f.samples]
+    keys, values = zip(*samples, strict=True) if samples else ((), ())
+    return keys, values
+
+
+def _everyday(values: tuple[float, ...]) -> bool:
+    """Whether str() writes all of them as Prometheus reads them."""
+    if not set(map(type, values)) <= _NUMBERS:
+        return False
+    try:
+        total = float(sum(values))
+    except OverflowError:
+        return False
+    # NaN is found by the sum, for it makes min and max say anything.
+    return not math.isnan(total) and min(values) > -_LARGEST and max(values) < _LARGEST
 
 
 def _grouped(families: Iterable[Family]) -> dict[Metric, list[Family]]:

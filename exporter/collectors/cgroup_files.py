@@ -5,7 +5,6 @@ pressure files come from the unified hierarchy that is mounted beside it.
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 
 from exporter.readings.cgroups import DeviceIO, Usage
@@ -58,7 +57,10 @@ _V2_IO = {
     b"rios": "reads",
     b"wios": "writes",
 }
-_TOTAL = re.compile(rb"total=(\d+)")
+_PRESSURE = tuple(
+    (f"{what}.pressure", f"{what}_waiting_seconds", f"{what}_stalled_seconds")
+    for what in ("cpu", "memory", "io")
+)
 
 
 def usage_of(texts: Texts, device_name: DeviceName) -> Usage:
@@ -69,7 +71,9 @@ def usage_of(texts: Texts, device_name: DeviceName) -> Usage:
 
 
 def _usage_v1(texts: Texts, device_name: DeviceName) -> Usage:
-    cpu, memory = _pairs(texts.get("cpu.stat", b"")), _pairs(texts.get("memory.stat", b""))
+    stat = texts.get("memory.stat", b"")
+    # The second half: the totals, which alone count what is below the container's own group.
+    cpu, memory = _pairs(texts.get("cpu.stat", b"")), _pairs(stat[max(0, stat.find(b"total_")) :])
     ticks = _pairs(texts.get("cpuacct.stat", b""))
     used = _number(texts.get("memory.usage_in_bytes"))
     return Usage(
@@ -124,17 +128,20 @@ def _usage_v2(texts: Texts, device_name: DeviceName) -> Usage:
 def _pressure(texts: Texts) -> dict[str, float]:
     """some: at least one task waited; full: all stalled (older kernels lack it for cpu)."""
     found: dict[str, float] = {}
-    for what in ("cpu", "memory", "io"):
-        totals = _TOTAL.findall(texts.get(f"{what}.pressure", b""))
-        for word, total in zip(("waiting", "stalled"), totals, strict=False):
-            found[f"{what}_{word}_seconds"] = int(total) / 1e6
+    for file, waiting, stalled in _PRESSURE:
+        parts = texts.get(file, b"").split(b"total=")
+        if len(parts) > 1:
+            found[waiting] = int(parts[1].partition(b"\n")[0]) / 1e6
+        if len(parts) > 2:  # noqa: PLR2004  some, then full
+            found[stalled] = int(parts[2]) / 1e6
     return found
 
 
 def _devices_v1(texts: Texts, device_name: DeviceName) -> tuple[DeviceIO, ...]:
     counts: dict[str, dict[str, int]] = {}
     for unit, name in (("bytes", "io_service_bytes"), ("operations", "io_serviced")):
-        for line in texts.get(f"blkio.throttle.{name}", b"").splitlines():
+        text = texts.get(f"blkio.throttle.{name}", b"")
+        for line in text.splitlines() if b":" in text else ():  # most often "Total 0" alone
             words = line.split()
             if len(words) == 3 and (field := _V1_IO.get((unit, words[1]))):  # noqa: PLR2004  device, what, count
                 counts.setdefault(words[0].decode(), {})[field] = int(words[2])
@@ -172,16 +179,18 @@ def device_names(partitions: str) -> dict[str, str]:
 
 def _pairs(text: bytes) -> dict[bytes, int]:
     words = text.split()
-    return {
-        key: int(value)
-        for key, value in zip(words[::2], words[1::2], strict=False)
-        if value.isdigit()
-    }
+    try:
+        return dict(zip(words[::2], map(int, words[1::2]), strict=False))
+    except ValueError:  # a word such as max among the numbers
+        pairs = zip(words[::2], words[1::2], strict=False)
+        return {key: int(value) for key, value in pairs if value.isdigit()}
 
 
 def _number(text: bytes | None) -> int | None:
-    text = (text or b"").strip()
-    return int(text) if text.isdigit() else None
+    try:
+        return int(text or b"")
+    except ValueError:  # nothing, or a word such as max
+        return None
 
 
 def _scaled(value: int | None, by: float) -> float | None:

@@ -51,6 +51,9 @@ class CgroupCollector:
             return Unreachable(Cause.FILES, f"{self._root}: no cgroup of {lost[0]} in sight")
         return Usages(tuple(usages), tuple(problems))
 
+    def instant(self) -> bool:
+        return self._containers.live()
+
     def cancel(self) -> None:
         """Nothing to do: these files do not block."""
 

@@ -63,6 +63,7 @@ class EventedContainers:
         self._sequence = itertools.count(1)
         self._lock = threading.Lock()  # guards what follows
         self._containers: dict[str, tuple[int, Container | None]] = {}  # None: destroyed
+        self._known: tuple[Container, ...] | None = None  # those, sorted; until one changes
         self._machine: Machine | None = None
         self._synced_at: float | None = None
         self._live = False
@@ -91,6 +92,9 @@ class EventedContainers:
         self._counts.save(self._clocks.monotonic())
 
     # The set, for collectors.
+
+    def live(self) -> bool:
+        return self._fresh(self._clocks.monotonic())
 
     def current(self, deadline: float) -> Containers | Unreachable:
         called_at = self._clocks.monotonic()
@@ -123,12 +127,14 @@ class EventedContainers:
 
     def _reading(self) -> Containers:
         with self._lock:
-            containers = [c for _, c in self._containers.values() if c is not None]
-            machine = self._machine
+            if self._known is None:
+                alive = [c for _, c in self._containers.values() if c is not None]
+                self._known = tuple(sorted(alive, key=lambda c: c.name))
+            containers, machine = self._known, self._machine
         exits, ooms = self._counts.counted()
         return Containers(
             seen_at=self._clocks.wall(),
-            containers=tuple(sorted(containers, key=lambda c: c.name)),
+            containers=containers,
             exits=exits,
             oom_events=ooms,
             machine=machine,
@@ -167,6 +173,7 @@ class EventedContainers:
                 # Tombstones older than this list have done their work too.
                 if container_id not in alive and seen < sequence:
                     del self._containers[container_id]
+                    self._known = None
             self._synced_at = began_at
             names = {c.name for _, c in self._containers.values() if c is not None}
             machine = self._machine
@@ -183,9 +190,11 @@ class EventedContainers:
         except NotFound:
             container = None  # removed since
         with self._lock:
-            seen, _ = self._containers.get(container_id, (0, None))
+            seen, before = self._containers.get(container_id, (0, None))
             if seen < sequence:
                 self._containers[container_id] = (sequence, container)
+                if container != before:
+                    self._known = None
 
     # Following the events.
 
@@ -260,6 +269,9 @@ class DockerCollector:
         reading = self._containers.current(deadline)
         self._containers.save()
         return reading
+
+    def instant(self) -> bool:
+        return self._containers.live()
 
     def cancel(self) -> None:
         """Nothing to do: every call to the engine has the deadline as its timeout."""

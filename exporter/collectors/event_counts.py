@@ -32,6 +32,7 @@ class EventCounts:
         self._lock = threading.Lock()  # guards what follows
         self._exits: Counter[tuple[str, str]] = Counter()
         self._ooms: Counter[str] = Counter()
+        self._counted: tuple[dict[tuple[str, str], int], dict[str, int]] | None = None
         self._last_ns = 0
         self._dirty = False
         self._saved_at = float("-inf")
@@ -48,6 +49,7 @@ class EventCounts:
             if happened_ns <= self._last_ns:
                 return False
             self._last_ns = happened_ns
+            self._counted = None
             if action == "die":
                 self._exits[name, exit_code_word(attributes.get("exitCode"))] += 1
             elif action == "oom":
@@ -70,8 +72,11 @@ class EventCounts:
         return f"{seconds}.{nanoseconds:09d}"
 
     def counted(self) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+        """(name, exit code) -> ends, name -> kills; the same two while nothing happens."""
         with self._lock:
-            return dict(self._exits), dict(self._ooms)
+            if self._counted is None:
+                self._counted = dict(self._exits), dict(self._ooms)
+            return self._counted
 
     def forget(self, alive: Collection[str]) -> None:
         """Keep the names bounded. Who is alive stays, the rest goes oldest first."""
@@ -79,6 +84,7 @@ class EventCounts:
             names = dict.fromkeys([*(name for name, _ in self._exits), *self._ooms])
             gone = [name for name in names if name not in alive]
             for name in gone[: max(0, len(names) - MAX_NAMES)]:
+                self._counted = None
                 self._ooms.pop(name, None)
                 for code in EXIT_CODES:
                     self._exits.pop((name, code), None)

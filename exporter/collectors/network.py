@@ -4,6 +4,7 @@ Rule: a container that shares another's network has no counters of its own, or t
 would be counted twice.
 """
 
+import os
 from pathlib import Path
 
 from exporter.collectors.port import ContainerSet
@@ -13,6 +14,7 @@ from exporter.targets import Engine
 # Columns of net/dev behind the interface's name.
 _RECEIVED, _SENT = 0, 8
 _COLUMNS = 16
+_LARGEST_FILE = 65536
 
 
 class NetworkCollector:
@@ -31,11 +33,14 @@ class NetworkCollector:
             if not container.pid or not container.own_network:
                 continue
             try:
-                text = (self._root / str(container.pid) / "net" / "dev").read_text()
+                text = _read(f"{self._root}/{container.pid}/net/dev")
             except OSError:
                 continue  # ended since the engine spoke of it
             found.append((container, interfaces_of(text)))
         return Networks(tuple(found))
+
+    def instant(self) -> bool:
+        return self._containers.live()
 
     def cancel(self) -> None:
         """Nothing to do: /proc does not block."""
@@ -44,15 +49,24 @@ class NetworkCollector:
         """Nothing is kept."""
 
 
-def interfaces_of(text: str) -> tuple[Interface, ...]:
+def _read(path: str) -> bytes:
+    # Opened each time: a descriptor that is kept would keep a dead container's network alive.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _LARGEST_FILE)
+    finally:
+        os.close(fd)
+
+
+def interfaces_of(text: bytes) -> tuple[Interface, ...]:
     """net/dev -> its interfaces without the loopback. Pure."""
     found = []
     for line in text.splitlines():
-        name, separator, rest = line.partition(":")
+        name, separator, rest = line.partition(b":")
         columns = rest.split()
-        if not separator or name.strip() == "lo" or len(columns) < _COLUMNS:
+        if not separator or len(columns) < _COLUMNS or name.strip() == b"lo":
             continue
-        received = [int(column) for column in columns[_RECEIVED : _RECEIVED + 4]]
-        sent = [int(column) for column in columns[_SENT : _SENT + 4]]
-        found.append(Interface(name.strip(), tuple(received), tuple(sent)))
+        received = tuple(map(int, columns[_RECEIVED : _RECEIVED + 4]))
+        sent = tuple(map(int, columns[_SENT : _SENT + 4]))
+        found.append(Interface(name.strip().decode("utf-8", "replace"), received, sent))
     return tuple(found)

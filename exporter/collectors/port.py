@@ -7,7 +7,7 @@ raises.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from exporter.readings import Containers, Unreachable
 
@@ -27,8 +27,21 @@ class Collector(Protocol[R_co]):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Instant(Protocol):
+    """A collector that can tell when it needs no thread of its own."""
+
+    def instant(self) -> bool:
+        """True: collect() would now read this machine's memory and kernel only."""
+        ...
+
+
 class ContainerSet(Protocol):
     """The engine's containers as last seen, kept up to date by its event stream."""
+
+    def live(self) -> bool:
+        """True: current() would answer at once, without the engine."""
+        ...
 
     def current(self, deadline: float) -> Containers | Unreachable:
         """The set now; asks the engine only when the event stream cannot be trusted."""

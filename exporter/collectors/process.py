@@ -12,6 +12,7 @@ from exporter.readings import Cause, Process, Unreachable
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_FDS = "/proc/self/fd"
 # Fields of /proc/<pid>/stat, counted from the one after the command's closing bracket.
 _UTIME, _STIME, _STARTED, _VSIZE, _RSS = 11, 12, 19, 20, 21
 
@@ -23,7 +24,7 @@ class ProcessCollector:
     def collect(self, deadline: float) -> Process | Unreachable:  # noqa: ARG002  reads /proc only
         try:
             stat = Path("/proc/self/stat").read_bytes()
-            open_fds = len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208  counts, wants no Paths
+            open_fds = _open_descriptors()
             if self._booted_at is None:
                 self._booted_at = _boot_time(Path("/proc/stat").read_bytes())
         except OSError as error:
@@ -38,11 +39,19 @@ class ProcessCollector:
             max_fds=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
 
+    def instant(self) -> bool:
+        return True
+
     def cancel(self) -> None:
         """Nothing to do: /proc does not block."""
 
     def close(self) -> None:
         """Nothing is kept."""
+
+
+def _open_descriptors() -> int:
+    # Linux 6.2 says it as the folder's size; before, that is 0 and the folder is counted.
+    return os.stat(_FDS).st_size or len(os.listdir(_FDS)) - 1  # noqa: PTH116,PTH208  wants no Paths
 
 
 def _boot_time(text: bytes) -> float:

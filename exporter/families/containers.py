@@ -4,8 +4,11 @@ Rule: names, types and units of known families are cAdvisor's. Series are keyed 
 name and by service, never by id, so they survive a recreate.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from typing import cast
+
+from typing_extensions import override
 
 from exporter.families.metric import Family, Sample, counter, gauge, one_of
 from exporter.readings import Container, Containers, ContainerState, Health, Unreachable
@@ -90,6 +93,8 @@ EXPECTED = gauge(
     ("service",),
 )
 
+Named = tuple[tuple[str, ...], Container]  # with its label values
+
 MISSING = "missing"
 # Best first: during a recreate the old container has exited while the new one is created.
 _BEST = (
@@ -101,6 +106,7 @@ _BEST = (
     ContainerState.EXITED,
     ContainerState.DEAD,
 )
+_ALIVE = (ContainerState.RUNNING, ContainerState.PAUSED)
 _WORST_HEALTH = (Health.UNHEALTHY, Health.STARTING, Health.HEALTHY, Health.NONE)
 _HEALTH_NUMBER = {Health.HEALTHY: 1.0, Health.UNHEALTHY: 0.0, Health.STARTING: 0.0}
 
@@ -108,18 +114,54 @@ _HEALTH_NUMBER = {Health.HEALTHY: 1.0, Health.UNHEALTHY: 0.0, Health.STARTING: 0
 def families(engine: Engine, reading: Containers | Unreachable) -> list[Family]:
     if isinstance(reading, Unreachable):
         return []
-    named = labelled(engine, reading.containers)
+    now = reading.seen_at
+    named, lasting = _lasting(
+        engine, _Same(reading.containers), _Same(reading.exits), _Same(reading.oom_events)
+    )
     return [
-        *_container_families(named, reading),
-        *_spec_families(named),
-        *_service_families(engine, reading.containers),
+        LAST_SEEN.family((v, now if c.state in _ALIVE else c.finished_at) for v, c in named),
+        *lasting,
         *_machine_families(reading.machine),
     ]
 
 
-def labelled(
-    engine: Engine, containers: Iterable[Container]
-) -> list[tuple[tuple[str, ...], Container]]:
+class _Same:
+    """Equal to itself only, so that a cache need not look inside what is handed in."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    @override
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+@lru_cache(maxsize=2)
+def _lasting(
+    engine: Engine, containers: _Same, exits: _Same, ooms: _Same
+) -> tuple[list[Named], list[Family]]:
+    """What stays the same from scrape to scrape until an event changes the set."""
+    known = cast("tuple[Container, ...]", containers.value)
+    named = labelled(engine, known)
+    return named, [
+        *_container_families(named),
+        *_event_families(
+            named,
+            cast("Mapping[tuple[str, str], int]", exits.value),
+            cast("Mapping[str, int]", ooms.value),
+        ),
+        *_spec_families(named),
+        *_service_families(engine, known),
+    ]
+
+
+def labelled(engine: Engine, containers: Iterable[Container]) -> list[Named]:
     """The watched containers with their label values, one per name: the best state wins."""
     keys = engine.service_keys()
     by_name: dict[str, Container] = {}
@@ -155,34 +197,49 @@ def extended(labels: tuple[str, ...], *more: str) -> tuple[str, ...]:
     return (*labels, *more)
 
 
-def _container_families(
-    named: list[tuple[tuple[str, ...], Container]], reading: Containers
-) -> list[Family]:
-    now = reading.seen_at
-    alive = (ContainerState.RUNNING, ContainerState.PAUSED)
+def _container_families(named: list[Named]) -> list[Family]:
     return [
-        LAST_SEEN.family((v, now if c.state in alive else c.finished_at) for v, c in named),
         CREATED.family((v, c.created_at) for v, c in named if c.created_at),
         INFO.family((extended(v, c.id, c.image_id, c.restart_policy), 1) for v, c in named),
         START.family((v, c.started_at) for v, c in named if c.started_at),
-        STATE.family(s for v, c in named for s in one_of(v, ContainerState, c.state)),
-        HEALTH.family(s for v, c in named for s in one_of(v, Health, c.health)),
+        STATE.family(_one_of(named, ContainerState, lambda c: c.state)),
+        HEALTH.family(_one_of(named, Health, lambda c: c.health)),
         HEALTH_STATE.family((v, _HEALTH_NUMBER.get(c.health, -1.0)) for v, c in named),
         FAILING_STREAK.family((v, c.failing_streak) for v, c in named if c.health != Health.NONE),
         RESTARTS.family((v, c.restarts) for v, c in named),
         EXIT_CODE.family((v, c.exit_code) for v, c in named),
         EXITED_AT.family((v, c.finished_at) for v, c in named if c.finished_at),
         OOM_KILLED.family((v, c.oom_killed) for v, c in named),
-        EXITS.family(
-            (extended(v, code), reading.exits.get((c.name, code), 0))
-            for v, c in named
-            for code in EXIT_CODES
-        ),
-        OOM_EVENTS.family((v, reading.oom_events.get(c.name, 0)) for v, c in named),
     ]
 
 
-def _spec_families(named: list[tuple[tuple[str, ...], Container]]) -> list[Family]:
+def _event_families(
+    named: list[Named], exits: Mapping[tuple[str, str], int], ooms: Mapping[str, int]
+) -> list[Family]:
+    return [
+        EXITS.family(
+            (extended(v, code), exits.get((c.name, code), 0))
+            for v, c in named
+            for code in EXIT_CODES
+        ),
+        OOM_EVENTS.family((v, ooms.get(c.name, 0)) for v, c in named),
+    ]
+
+
+def _one_of(
+    named: list[Named],
+    words: Iterable[str],
+    chosen: Callable[[Container], str],
+) -> list[Sample]:
+    return [
+        (extended(v, word), 1 if word is word_now else 0)
+        for v, c in named
+        for word_now in (chosen(c),)
+        for word in words
+    ]
+
+
+def _spec_families(named: list[Named]) -> list[Family]:
     return [
         MEMORY_LIMIT.family((v, c.memory_limit_bytes) for v, c in named),
         MEMORY_RESERVATION.family((v, c.memory_reservation_bytes) for v, c in named),

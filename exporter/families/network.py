@@ -1,6 +1,6 @@
 """container_network_*: cAdvisor's names."""
 
-from exporter.families.containers import LABELS, label_values
+from exporter.families.containers import LABELS, extended, label_values
 from exporter.families.metric import Family, counter
 from exporter.readings import Networks, Unreachable
 from exporter.targets import Engine
@@ -26,7 +26,7 @@ def families(engine: Engine, reading: Networks | Unreachable) -> list[Family]:
         return []
     keys = engine.service_keys()
     rows = [
-        ((*label_values(keys, container), interface.name), interface)
+        (extended(label_values(keys, container), interface.name), interface)
         for container, interfaces in reading.networks
         for interface in interfaces
     ]

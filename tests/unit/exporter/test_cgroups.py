@@ -95,6 +95,9 @@ class FakeSet:
     def __init__(self, *containers: Container) -> None:
         self.reading: Containers | Unreachable = Containers(0, containers)
 
+    def live(self) -> bool:
+        return True
+
     def current(self, deadline: float) -> Containers | Unreachable:
         return self.reading
 

@@ -178,3 +178,44 @@ def test_families_that_raise_do_not_end_the_scrape() -> None:
     )
 
     assert success(scraper.scrape(1)) == {"bad": 0, "good": 1}
+
+
+@dataclass
+class Near(Fake):
+    """A collector that says itself whether it has to wait for anybody."""
+
+    near: bool = True
+
+    def instant(self) -> bool:
+        return self.near
+
+
+def test_what_waits_for_nobody_needs_no_thread_and_comes_last() -> None:
+    threads: dict[str, str] = {}
+
+    def told(name: str) -> Callable[[], Reading]:
+        def act() -> Reading:
+            threads[name] = threading.current_thread().name
+            return LiveColour("blue")
+
+        return act
+
+    scraper = Scraper(
+        [
+            opened("near", Near(told("near"))),
+            opened("waiting", Near(told("waiting"), near=False)),
+            opened("far", Fake(told("far"))),
+        ],
+        time.monotonic,
+    )
+
+    assert success(scraper.scrape(5)) == {"near": 1, "waiting": 1, "far": 1}
+    scraper.close()
+    assert threads["near"] == threading.current_thread().name
+    assert threads["waiting"] == threads["far"] == "collect"
+
+
+def test_a_near_collector_that_raises_fails_alone() -> None:
+    scraper = Scraper([opened("bug", Near(raising)), opened("good", Fake())], time.monotonic)
+
+    assert success(scraper.scrape(5)) == {"bug": 0, "good": 1}
