@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from remediator.actions import ActionType
+from remediator.breaker import BreakerLimits
 from remediator.checks import (
     AlertCleared,
     CheckSpec,
@@ -130,6 +131,13 @@ def _policy(file: ConfigFile) -> Policy:
         max_data_age_seconds=file.prometheus.max_data_age,
         runs_per_hour=file.limits.runs_per_hour,
         runs_per_day=file.limits.runs_per_day,
+        breaker=BreakerLimits(
+            failures=file.breaker.failures,
+            runs=file.breaker.runs,
+            within_seconds=file.breaker.within,
+            runs_per_day=file.breaker.runs_per_day,
+            trial_after_seconds=file.breaker.trial_after,
+        ),
         topology={
             key: _target(key, section, excludes[key], file.topology)
             for key, section in file.topology.items()

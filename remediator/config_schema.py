@@ -49,6 +49,14 @@ class GlobalLimits(Section):
     """Runs in a day, over all targets and runbooks."""
 
 
+class BreakerSection(Section):
+    failures: Annotated[int, Field(ge=1, le=10)] = 2
+    runs: Annotated[int, Field(ge=1, le=10)] = 3
+    within: Positive = 6 * 3600.0
+    runs_per_day: Annotated[int, Field(ge=1, le=10)] = 6
+    trial_after: Positive = 6 * 3600.0
+
+
 class RedisSection(Section):
     host: str
     """Host name or address."""
@@ -252,6 +260,7 @@ class ConfigFile(Section):
     dependency_settle: Seconds = 30.0
     """A dependency counts as broken until it has been quiet for this long."""
     limits: GlobalLimits = GlobalLimits()
+    breaker: BreakerSection = BreakerSection()
     """Over everything: a storm ends at a human."""
     topology: Annotated[dict[Name, TargetSection], Field(min_length=1)]
     """What may be touched; the keys are the label `service`."""

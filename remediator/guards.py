@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from remediator import breaker
 from remediator.alerts import is_same_alert
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
-from remediator.policy import Mode, Policy
+from remediator.policy import Mode, Policy, Risk
 from remediator.ports import AlertState
 from remediator.runs import ACTIVE, Allowed, Blocked, Judgement, PastRun, Verdict
 
-FOR_GOOD = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.BUDGET_EXHAUSTED})
+FOR_GOOD = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.BUDGET_EXHAUSTED, Reason.BREAKER_OPEN})
 """Blocks that waiting does not lift soon: a human is called."""
 
 BLIND = frozenset(
@@ -175,6 +176,18 @@ def budget(case: Case) -> Allowed | Blocked:
     return Blocked(Reason.BUDGET_EXHAUSTED, detail)
 
 
+def circuit_breaker(case: Case) -> Allowed | Blocked:
+    """A human closes it; what is safe gets a trial by itself, and another after each that fails."""
+    limits = case.policy.breaker
+    found = breaker.opened(_own(case), limits)
+    if found is None:
+        return Allowed("closed")
+    since = (case.now - found.at).total_seconds()
+    if case.plan.runbook.risk is Risk.SAFE and since >= limits.trial_after_seconds:
+        return Allowed(f"half-open, one trial: {found.why}")
+    return Blocked(Reason.BREAKER_OPEN, f"{found.why}; look at it, then reset the breaker")
+
+
 Guard = Callable[[Case], Allowed | Blocked]
 
 GUARDS: tuple[tuple[str, Guard], ...] = (
@@ -189,6 +202,7 @@ GUARDS: tuple[tuple[str, Guard], ...] = (
     ("cooldown", cooldown),
     ("attempts", attempts),
     ("budget", budget),
+    ("circuit_breaker", circuit_breaker),
 )
 
 

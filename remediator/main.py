@@ -34,7 +34,7 @@ from remediator.journal import (
     RunLog,
 )
 from remediator.killswitch import KillSwitch
-from remediator.metrics import Metrics, RunGauges
+from remediator.metrics import BreakerGauges, Metrics, RunGauges
 from remediator.notify import AlertmanagerPager
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
@@ -99,6 +99,7 @@ class _Journal:
     runs: RunLog
     records: Records
     kill_switch: KillSwitch
+    orders: Orders
 
 
 def _serve(config: Config, token: bytes) -> None:
@@ -110,9 +111,11 @@ def _serve(config: Config, token: bytes) -> None:
         memory = timedelta(seconds=config.policy.memory_seconds)
         runs = RunLog(database, memory, partial(_changed, metrics))
         paused = config.state_file.with_name("paused")
-        switch = KillSwitch(paused, os.environ, Orders(database), _now)
-        journal = _Journal(Intake(database), runs, Records(database), switch)
+        orders = Orders(database)
+        switch = KillSwitch(paused, os.environ, orders, _now)
+        journal = _Journal(Intake(database), runs, Records(database), switch, orders)
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
+        metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
@@ -197,6 +200,7 @@ def _parts(
         records=journal.records,
         metrics=metrics,
         kill_switch=journal.kill_switch,
+        orders=journal.orders,
         wake=worker.wake,
         late=lambda: worker.seconds_since_turn > late_after,
         clock=_now,

@@ -13,11 +13,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from remediator import breaker
 from remediator.journal import JournalUnavailable, Records
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
-from remediator.runs import Change
+from remediator.runs import Change, PastRun
 
 WEBHOOK_CODES = ("200", "400", "401", "405", "413", "500", "503")
 RECEIVED = (
@@ -144,3 +145,35 @@ class RunGauges(Collector):
         for target in self._targets:
             family.add_metric([target], counted.get(target, 0))
         return family
+
+
+class BreakerGauges(Collector):
+    """Counted afresh at each scrape, for each entry on each target that it may work on."""
+
+    def __init__(self, policy: Policy, past: Callable[[], tuple[PastRun, ...]]) -> None:
+        self._policy = policy
+        self._past = past
+        touchable = [key for key, target in policy.topology.items() if target.container]
+        self._pairs = [
+            (runbook.id, key)
+            for runbook in policy.runbooks.values()
+            for key in ([runbook.target_key] if runbook.target_key else touchable)
+        ]
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "remediator_breaker_open",
+            "1 while the runbook entry is off for the service until a human resets it.",
+            labels=["runbook", "service"],
+        )
+        try:
+            past = self._past()
+        except JournalUnavailable:
+            yield family
+            return
+        for pair in self._pairs:
+            own = [run for run in past if (run.runbook, run.target) == pair]
+            is_open = breaker.opened(own, self._policy.breaker) is not None
+            family.add_metric(pair, 1 if is_open else 0)
+        yield family

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     COOLDOWN = "cooldown"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     BUDGET_EXHAUSTED = "budget_exhausted"
+    BREAKER_OPEN = "breaker_open"
     # actions
     PRECHECK_REFUSED = "precheck_refused"
     ACTION_FAILED = "action_failed"
@@ -92,5 +93,6 @@ BLOCKING = (
     Reason.COOLDOWN,
     Reason.ATTEMPTS_EXHAUSTED,
     Reason.BUDGET_EXHAUSTED,
+    Reason.BREAKER_OPEN,
 )
 """The reasons of guards: why a run waits."""

@@ -5,9 +5,10 @@ leads somewhere.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from remediator.breaker import BreakerLimits
 from remediator.checks import Verification
 from remediator.topology import Target
 
@@ -75,6 +76,7 @@ class Policy:
     topology: Mapping[str, Target]
     runbooks: Mapping[str, Runbook]
     runbook_of_alert: Mapping[str, str]
+    breaker: BreakerLimits = field(default_factory=BreakerLimits)
 
     def rungs(self, runbook_id: str) -> tuple[str, ...]:
         """The runbook and then its ladder, each rung followed by its own ladder, none twice."""

@@ -48,7 +48,10 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that was allowed, as the guards count it."""
+    """A run that was allowed, as the guards count it.
+
+    `forgiven`: a human has reset the breaker since it was allowed.
+    """
 
     run_id: int
     runbook: str
@@ -56,6 +59,7 @@ class PastRun:
     state: State
     claimed_at: datetime
     ended_at: datetime | None
+    forgiven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,9 @@ class Loop:
         self.runs = RunLog(self.database, memory, self.changes.append)
         self.intake = Intake(self.database)
         self.records = Records(self.database)
+        self.orders = Orders(self.database)
         self.kill_switch = KillSwitch(
-            self.path.with_name("paused"), self.environment, Orders(self.database), self.clock
+            self.path.with_name("paused"), self.environment, self.orders, self.clock
         )
         self.metrics = Metrics(self.policy, "0")
         self.runs.interrupt_all(self.clock())

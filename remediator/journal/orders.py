@@ -36,6 +36,13 @@ class Orders:
                 self._event("resumed", {"source": source, "by": by}, now)
         return found
 
+    def reset_breaker(self, runbook: str, target: str, by: str, now: datetime) -> None:
+        """Errors: JournalUnavailable."""
+        words = {"runbook": runbook, "target": target, "by": by}
+        with self._database.transaction() as database:
+            database.do("reset_breaker", at=to_text(now), **words)
+            self._event("breaker_reset", words, now)
+
     def _event(self, kind: str, detail: Mapping[str, object], now: datetime) -> None:
         self._database.do(
             "add_event",

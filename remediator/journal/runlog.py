@@ -91,7 +91,7 @@ class RunLog:
                 row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
                 raise AssertionError("a run that was just added is there")
-            judgement = judge(self._past(row["id"], now))
+            judgement = judge(self.past(now, but=row["id"]))
             first = judgement.blocks[0] if judgement.blocks else None
             reason = first.reason if first else None
             changed = judgement.state is not State.BLOCKED or row["reason"] != reason
@@ -267,7 +267,8 @@ class RunLog:
             ),
         )
 
-    def _past(self, run_id: int, now: datetime) -> tuple[PastRun, ...]:
+    def past(self, now: datetime, *, but: int | None = None) -> tuple[PastRun, ...]:
+        """What the guards count, `but` the run that is judged. Errors: JournalUnavailable."""
         since = to_text(now - self._memory)
         return tuple(
             PastRun(
@@ -277,8 +278,9 @@ class RunLog:
                 state=State(row["state"]),
                 claimed_at=to_time(row["claimed_at"]),
                 ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
+                forgiven=bool(row["forgiven"]),
             )
-            for row in self._database.all("past_runs", run_id=run_id, since=since)
+            for row in self._database.all("past_runs", run_id=but or 0, since=since)
         )
 
     def _write_guards(self, run_id: int, judgement: Judgement) -> None:

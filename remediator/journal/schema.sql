@@ -1,4 +1,4 @@
--- The journal, version 2. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 3. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -120,4 +120,14 @@ CREATE TABLE pauses (
     until TEXT
 ) STRICT;
 
-PRAGMA user_version = 2;
+-- When a human said that a runbook entry may be tried on a target again.
+CREATE TABLE breaker_resets (
+    id INTEGER PRIMARY KEY,
+    runbook TEXT NOT NULL,
+    target TEXT NOT NULL,
+    by TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
+CREATE INDEX resets_of_breaker ON breaker_resets (runbook, target, at);
+
+PRAGMA user_version = 3;

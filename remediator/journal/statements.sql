@@ -68,9 +68,15 @@ SELECT reason FROM guards WHERE run_id = :run_id AND verdict = 'blocked' ORDER B
 SELECT id, step_id, intent_at, outcome FROM steps WHERE run_id = :run_id ORDER BY id;
 
 -- name: past_runs
-SELECT id, runbook, target, state, claimed_at, ended_at FROM runs
-WHERE claimed_at IS NOT NULL AND id != :run_id
-  AND (claimed_at >= :since OR ended_at >= :since OR ended_at IS NULL);
+-- The newest of each entry on each target too, however old: its breaker may still be open.
+SELECT id, runbook, target, state, claimed_at, ended_at, forgiven FROM (
+    SELECT r.*,
+        row_number() OVER (PARTITION BY runbook, target ORDER BY id DESC) AS recency,
+        EXISTS (SELECT 1 FROM breaker_resets b WHERE b.runbook = r.runbook
+                AND b.target = r.target AND b.at >= r.claimed_at) AS forgiven
+    FROM runs r WHERE claimed_at IS NOT NULL AND id != :run_id)
+WHERE claimed_at >= :since OR ended_at >= :since OR ended_at IS NULL OR recency <= 20
+ORDER BY id;
 
 -- name: add_run
 INSERT INTO runs (incident_id, runbook, target, state, created_at)
@@ -169,3 +175,6 @@ VALUES (:source, :reason, :by, :at, :until);
 
 -- name: end_pause
 DELETE FROM pauses WHERE source = :source;
+
+-- name: reset_breaker
+INSERT INTO breaker_resets (runbook, target, by, at) VALUES (:runbook, :target, :by, :at);

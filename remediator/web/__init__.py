@@ -11,7 +11,7 @@ from flask import Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
-from remediator.journal import Intake, JournalUnavailable, Records
+from remediator.journal import Intake, JournalUnavailable, Orders, Records
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.policy import Policy
@@ -29,6 +29,7 @@ class Parts:
     records: Records
     metrics: Metrics
     kill_switch: KillSwitch
+    orders: Orders
     wake: Callable[[], None]
     late: Callable[[], bool]
     clock: Callable[[], datetime]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 
 from remediator.runs import Pause
 from remediator.web.auth import require_token
@@ -30,6 +30,11 @@ class _Order(BaseModel):
 class _PauseOrder(_Order):
     reason: Words
     minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] | None = None
+
+
+class _ResetOrder(_Order):
+    runbook: Words
+    target: Words
 
 
 def blueprint(parts: "Parts") -> Blueprint:
@@ -53,6 +58,17 @@ def blueprint(parts: "Parts") -> Blueprint:
         parts.kill_switch.resume(_read(_Order).by)
         parts.wake()
         return _pauses(parts)
+
+    @routes.post("/breakers/reset")
+    def reset_breaker() -> Response:
+        order = _read(_ResetOrder)
+        if order.runbook not in parts.policy.runbooks:
+            raise NotFound(f"There is no runbook {order.runbook!r}.")
+        if order.target not in parts.policy.topology:
+            raise NotFound(f"There is no target {order.target!r}.")
+        parts.orders.reset_breaker(order.runbook, order.target, order.by, parts.clock())
+        parts.wake()
+        return jsonify(reset={"runbook": order.runbook, "target": order.target})
 
     return routes
 

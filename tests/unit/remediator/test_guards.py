@@ -66,6 +66,7 @@ def test_a_plain_case_is_allowed_by_every_guard_and_claimed() -> None:
         "cooldown",
         "attempts",
         "budget",
+        "circuit_breaker",
     ]
 
 
@@ -233,6 +234,7 @@ def test_every_guard_is_asked_in_observe_mode_too_and_only_mode_makes_it_skipped
     ("blocks", "seconds", "answer"),
     [
         ({Reason.ATTEMPTS_EXHAUSTED}, 0, Reason.ATTEMPTS_EXHAUSTED),
+        ({Reason.BREAKER_OPEN}, 0, Reason.BREAKER_OPEN),
         ({Reason.BUDGET_EXHAUSTED, Reason.COOLDOWN}, 0, Reason.BUDGET_EXHAUSTED),
         ({Reason.ATTEMPTS_EXHAUSTED, Reason.NOT_FIRING}, 0, None),
         ({Reason.ATTEMPTS_EXHAUSTED, Reason.MODE_OBSERVE}, 0, None),

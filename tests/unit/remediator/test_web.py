@@ -4,15 +4,18 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.test import TestResponse
 
-from remediator.metrics import RunGauges
+from remediator.breaker import BreakerLimits
+from remediator.metrics import BreakerGauges, RunGauges
+from remediator.ports import Check
 from remediator.web import Parts, create_app
-from tests.builders import DOWN, Loop, a_body, a_policy
+from tests.builders import DOWN, FULL, Loop, a_body, a_policy
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -31,6 +34,8 @@ class Site:
         self.woken = 0
         self.late = False
         self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
+        past = lambda: self.loop.runs.past(self.loop.clock())  # noqa: E731
+        self.loop.metrics.registry.register(BreakerGauges(self.loop.policy, past))
         self.client: FlaskClient = create_app(
             Parts(
                 policy=self.loop.policy,
@@ -40,6 +45,7 @@ class Site:
                 records=self.loop.records,
                 metrics=self.loop.metrics,
                 kill_switch=self.loop.kill_switch,
+                orders=self.loop.orders,
                 wake=self.wake,
                 late=lambda: self.late,
                 clock=self.loop.clock,
@@ -303,6 +309,29 @@ def test_an_order_that_is_not_clear_is_400_and_changes_nothing(site: Site, body:
     assert site.client.post("/api/v1/pause", json={"by": "a", "reason": "b"}).status_code == 401
 
 
+def test_a_breaker_is_reset_over_http(site: Site) -> None:
+    def reset(**changes: str) -> TestResponse:
+        order = {"runbook": "flush-keys", "target": "cache", "by": "ann"} | changes
+        return site.client.post("/api/v1/breakers/reset", json=order, headers=AUTH)
+
+    site.loop.verifier.verdicts = [Check.FAIL]
+    site.loop.policy = replace(site.loop.policy, breaker=BreakerLimits(failures=1))
+    site.loop.told(FULL)
+    site.loop.turn()
+    past = site.loop.runs.past(site.loop.clock())
+    assert [run.forgiven for run in past] == [False, False]
+
+    assert reset().status_code == 200
+    past = site.loop.runs.past(site.loop.clock())
+    assert [(run.runbook, run.forgiven) for run in past] == [
+        ("flush-keys", True),
+        ("flush-all", False),
+    ]
+    assert reset(runbook="none").status_code == 404
+    assert reset(target="none").status_code == 404
+    assert reset(by="").status_code == 400
+
+
 def test_every_series_exists_before_anything_happens(site: Site) -> None:
     text = site.client.get("/metrics").text
     for series in (
@@ -314,6 +343,8 @@ def test_every_series_exists_before_anything_happens(site: Site) -> None:
         'remediator_run_in_progress{service="web"} 0.0',
         'remediator_runs_not_mended{service="cache"} 0.0',
         "remediator_paused 0.0",
+        'remediator_breaker_open{runbook="restart",service="web"} 0.0',
+        'remediator_breaker_open{runbook="restart-db",service="db"} 0.0',
         "remediator_reconcile_found_total 0.0",
         "remediator_reconcile_last_success_timestamp_seconds 0.0",
         'remediator_mode{mode="auto"} 1.0',
