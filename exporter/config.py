@@ -60,7 +60,7 @@ class Config(Section):
     docker: DockerSection | None = None
     """The engine whose containers are looked at."""
     postgres: dict[Name, PostgresSection] = Field(default_factory=dict)
-    """Databases servers by service."""
+    """Postgres servers by service."""
     redis: dict[Name, RedisSection] = Field(default_factory=dict)
     """Redis servers by service."""
     celery: dict[Name, CelerySection] = Field(default_factory=dict)

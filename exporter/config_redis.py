@@ -35,21 +35,30 @@ def _glob(value: str) -> str:
 
 class TlsSection(Section):
     ca_file: Text | None = None
+    """The authorities to trust instead of the system's."""
     cert_file: Text | None = None
+    """The client's certificate."""
     key_file: Text | None = None
+    """The client's key."""
     server_name: Text | None = None
+    """The name to check in the certificate."""
     insecure_skip_verify: bool = False
+    """Take any certificate."""
 
 
 class KeyGroupsSection(Section):
     groups: Annotated[
         dict[Name, Annotated[Text, AfterValidator(_glob)]], Field(min_length=1, max_length=50)
     ]
+    """Each group with the glob of its keys."""
     databases: Annotated[
         tuple[Database, ...], BeforeValidator(sequence), Field(min_length=1, max_length=16)
     ] = (0,)
+    """The databases to walk."""
     interval: Annotated[Seconds, AfterValidator(_not_too_often)] = 300.0
+    """A walk begins this often, in the background."""
     memory_samples: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """So many keys of each group are asked for their size; 0 for none."""
 
     def target(self) -> KeyGroups:
         return KeyGroups(**{**dict(self), "groups": tuple(self.groups.items())})
@@ -57,14 +66,23 @@ class KeyGroupsSection(Section):
 
 class RedisSection(Section):
     host: Text
+    """Host name or address."""
     port: Port = 6379
+    """Its TCP port."""
     username: Text | None = None
+    """The ACL user."""
     password_file: Text | None = None
+    """Holds the password."""
     tls: TlsSection | None = None
+    """Speak TLS."""
     modules: bool = False
+    """Also read INFO of the modules."""
     latency_percentiles: bool = False
+    """Also emit latency percentiles by command."""
     latency_histograms: bool = False
+    """Also emit latency histograms by command."""
     key_groups: KeyGroupsSection | None = None
+    """Count keys by pattern."""
 
     def target(self, service: str) -> RedisServer:
         parts = {
@@ -76,15 +94,22 @@ class RedisSection(Section):
 
 class CelerySection(Section):
     redis: Name  # a key of the section `redis`
+    """The key of its broker in `redis`."""
     db: Database = 0
+    """The broker's database."""
     queues: Annotated[tuple[Text, ...], BeforeValidator(sequence), Field(max_length=100)] = ()
+    """Queues to look at besides those that the broker knows."""
     # hostname of a worker that should be there -> its service
     workers: Annotated[dict[Text, Name], Field(max_length=100)] = Field(default_factory=dict)
+    """Workers that should be there, each hostname with its service."""
     priority_steps: Annotated[
         tuple[int, ...], BeforeValidator(sequence), AfterValidator(_steps)
     ] = (0, 3, 6, 9)
+    """The priorities that the workers use."""
     heartbeat_timeout: Seconds = 30.0
+    """A worker that was not heard for this long is away."""
     key_prefix: str = ""
+    """The broker's global key prefix."""
 
     def target(self, name: str, server: RedisServer) -> CeleryBroker:
         parts = {
