@@ -78,10 +78,7 @@ class Scraper:
 
     def close(self) -> None:
         self.keep([])
-<<<<<<< /tmp/smA/exporter/scrape.py
         self._workers.close()
-=======
->>>>>>> /tmp/sm.h
 
     def keep(self, opened: Collection[Opened]) -> None:
         """Close all but these. What is in flight is cancelled, and waited for a little."""
