@@ -137,18 +137,21 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
         LAST_SECONDS.family([(key, reading.duration_seconds)]),
         CONNECT_SECONDS.family([(key, reading.connect_seconds)]),
     ]
+    rest: dict[str, str] = {}
     for field, text in info.items():
         metrics = FIELDS.get(field)
         if metrics is None:
+            rest[field] = text
             continue
         number = _number(text)
         if number is not None:
             found += [Family(metric, ((key, number),)) for metric in metrics]
     found += _server(key, info)
-    found += _keyspace(key, reading)
-    found += _commands(key, info)
+    found += _threads(key, rest)
+    found += _keyspace(key, rest, reading.databases)
+    found += _commands(key, rest)
     if server.latency_percentiles:
-        found += _percentiles(key, info)
+        found += _percentiles(key, rest)
     found += _histograms(key, reading)
     found += _slow(key, reading)
     return [*found, *_replication(key, info), *_key_groups(key, reading)]
@@ -163,20 +166,23 @@ def _server(key: tuple[str], info: Mapping[str, str]) -> Iterator[Family]:
     fork = _number(info.get("latest_fork_usec"))
     if fork is not None:
         yield FORK.family([(key, fork / 1e6)])
+
+
+def _threads(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
     threads = (
         ((*key, field.removeprefix(_THREAD)), _number(text))
-        for field, text in info.items()
+        for field, text in rest.items()
         if field.startswith(_THREAD)
     )
     yield IO_THREADS.family((labels, seconds) for labels, seconds in threads if seconds is not None)
 
 
-def _keyspace(key: tuple[str], reading: Redis) -> list[Family]:
+def _keyspace(key: tuple[str], rest: Mapping[str, str], databases: int) -> list[Family]:
     # An empty database has no line of its own, and a flushed one must not vanish.
     rows: dict[str, dict[str, float]] = {
-        f"db{number}": {} for number in range(min(reading.databases, _OTHERS_KEPT))
+        f"db{number}": {} for number in range(min(databases, _OTHERS_KEPT))
     }
-    for field, text in reading.info.items():
+    for field, text in rest.items():
         if field.startswith("db") and _DATABASE.fullmatch(field):
             rows[field] = _numbers(text)
     return [
@@ -191,13 +197,13 @@ def _keyspace(key: tuple[str], reading: Redis) -> list[Family]:
     ]
 
 
-def _commands(key: tuple[str], info: Mapping[str, str]) -> list[Family]:
+def _commands(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
     calls: list[tuple[str, float]] = []
     seconds: list[tuple[str, float]] = []
     rejected: list[tuple[str, float]] = []
     failed: list[tuple[str, float]] = []
     errors: list[tuple[str, float]] = []
-    for field, text in info.items():
+    for field, text in rest.items():
         if field.startswith("cmdstat_"):
             row = _COMMAND_ROW.match(text)
             if row is None:
@@ -242,19 +248,19 @@ def _capped(
     return samples
 
 
-def _percentiles(key: tuple[str], info: Mapping[str, str]) -> list[Family]:
+def _percentiles(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
     """The server says p50, p99, p99.9; a quantile is a ratio."""
     quantiles: list[Sample] = []
     sums: list[Sample] = []
     counts: list[Sample] = []
     prefix = "latency_percentiles_usec_"
-    fields = [f for f in info if f.startswith(prefix)][:_COMMANDS_KEPT]
+    fields = [f for f in rest if f.startswith(prefix)][:_COMMANDS_KEPT]
     for field in fields:
         cmd = field.removeprefix(prefix)
-        row = _COMMAND_ROW.match(info.get(f"cmdstat_{cmd}", ""))
+        row = _COMMAND_ROW.match(rest.get(f"cmdstat_{cmd}", ""))
         if row is None or not _COMMAND.fullmatch(cmd):
             continue
-        for name, number in _numbers(info[field]).items():
+        for name, number in _numbers(rest[field]).items():
             percent = _number(name.removeprefix("p"))
             if percent is not None:
                 quantiles.append(((*key, cmd, f"{percent / 100:.10g}"), number))
