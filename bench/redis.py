@@ -33,60 +33,14 @@ GROUP = "temp:*"
 SCRAPES = 20
 PAUSE_SECONDS = 0.05
 # A server in use has statistics of some forty commands, which both exporters pass on.
-USED = [
-    "set a 1",
-    " get a",
-    " mset a 1 b 2",
-    " mget a b",
-    " incr n",
-    " incrby n 2",
-    " decr n",
-    " append a 1",
-    " strlen a",
-    "\ngetset a 1",
-    " setex t 9 1",
-    " psetex t 900 1",
-    " setnx a 1",
-    " exists a",
-    " expire a 900",
-    " pexpire a 9000",
-    " ttl a",
-    "\ntype a",
-    " persist a",
-    " rename a c",
-    " del c",
-    " unlink b",
-    " hset h a 1",
-    " hget h a",
-    " hgetall h",
-    " hdel h a",
-    "\nlpush l 1",
-    " rpush l 1",
-    " lrange l 0 1",
-    " llen l",
-    " lpop l",
-    " rpop l",
-    " sadd s 1",
-    " smembers s",
-    " scard s",
-    " srem s 1",
-    "\nzadd z 1 a",
-    " zrange z 0 1",
-    " zcard z",
-    " zrem z a",
-    " publish p 1",
-    " ping",
-    " echo 1",
-    " time",
-    " dbsize",
-    " multi",
-    " exec",
-    "\nhget a",
-    " object encoding n",
-    " xadd x * a 1",
-    " xlen x",
-    " eval return(1) 0",
-]
+USED = (
+    "set a 1,get a,mset a 1 b 2,mget a b,incr n,incrby n 2,decr n,append a 1,strlen a,getset a 1,"
+    "setex t 9 1,psetex t 900 1,setnx a 1,exists a,expire a 900,pexpire a 9000,ttl a,type a,"
+    "persist a,rename a c,del c,unlink b,hset h a 1,hget h a,hgetall h,hdel h a,lpush l 1,"
+    "rpush l 1,lrange l 0 1,llen l,lpop l,rpop l,sadd s 1,smembers s,scard s,srem s 1,zadd z 1 a,"
+    "zrange z 0 1,zcard z,zrem z a,publish p 1,ping,echo 1,time,dbsize,hget n a,xadd x * a 1,"
+    "xlen x,object encoding n"
+)
 
 
 def run(quick: bool) -> list[Row]:
@@ -231,7 +185,7 @@ def fill(host: str) -> None:
         for prefix, number in (("temp", keys // 10), ("key", keys - keys // 10)):
             link.ask(time.monotonic() + 60, "SELECT", str(db))
             link.ask(time.monotonic() + 60, "DEBUG", "POPULATE", str(number), prefix, "10")
-    for words in USED:
+    for words in USED.split(","):
         link.ask_all(time.monotonic() + 60, [tuple(words.split())])
     link.close()
 

@@ -5,7 +5,8 @@ server names (commands, errors, events) is a label only up to a cap; the rest is
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from exporter.families.metric import Family, Kind, Metric, Sample, counter, gauge
 from exporter.families.redis_info import FIELDS
@@ -18,6 +19,7 @@ _SLAVE = (*_S, "slave_ip", "slave_port", "slave_state")
 _COMMANDS_KEPT = 300
 _OTHERS_KEPT = 64
 _SLAVES_KEPT = 32
+_OTHER = "other"
 
 UP = gauge("redis_up", "1 if the server answered.", _S)
 LAST_ERROR = gauge(
@@ -154,7 +156,7 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
         found += _percentiles(key, rest)
     found += _histograms(key, reading)
     found += _slow(key, reading)
-    return [*found, *_replication(key, info), *_key_groups(key, reading)]
+    return [*found, *_replication(key, info, rest), *_key_groups(key, reading)]
 
 
 def _server(key: tuple[str], info: Mapping[str, str]) -> Iterator[Family]:
@@ -198,54 +200,51 @@ def _keyspace(key: tuple[str], rest: Mapping[str, str], databases: int) -> list[
 
 
 def _commands(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
-    calls: list[tuple[str, float]] = []
-    seconds: list[tuple[str, float]] = []
-    rejected: list[tuple[str, float]] = []
-    failed: list[tuple[str, float]] = []
-    errors: list[tuple[str, float]] = []
+    calls: list[Sample] = []
+    seconds: list[Sample] = []
+    rejected: list[Sample] = []
+    failed: list[Sample] = []
+    errors: list[Sample] = []
     for field, text in rest.items():
         if field.startswith("cmdstat_"):
             row = _COMMAND_ROW.match(text)
             if row is None:
                 continue
-            cmd = field[8:]
-            calls.append((cmd, int(row[1])))
-            seconds.append((cmd, int(row[2]) / 1e6))
-            if row[3] is not None:
-                rejected.append((cmd, int(row[3])))
-                failed.append((cmd, int(row[4])))
+            labels = (*key, _word(field[8:]))
+            took = row.groups()
+            calls.append((labels, int(took[0])))
+            seconds.append((labels, int(took[1]) / 1e6))
+            if took[2] is not None:
+                rejected.append((labels, int(took[2])))
+                failed.append((labels, int(took[3])))
         elif field.startswith("errorstat_"):
             count = _numbers(text).get("count")
             if count is not None:
-                errors.append((field[10:], count))
+                errors.append(((*key, _word(field[10:])), count))
     return [
-        *(
-            metric.family(_capped(key, rows, _COMMAND, _COMMANDS_KEPT))
-            for metric, rows in (
-                (COMMANDS, calls),
-                (COMMAND_SECONDS, seconds),
-                (COMMANDS_REJECTED, rejected),
-                (COMMANDS_FAILED, failed),
-            )
-        ),
-        ERRORS.family(_capped(key, errors, _EVENT, _OTHERS_KEPT)),
+        COMMANDS.family(_capped(calls, _COMMANDS_KEPT)),
+        COMMAND_SECONDS.family(_capped(seconds, _COMMANDS_KEPT)),
+        COMMANDS_REJECTED.family(_capped(rejected, _COMMANDS_KEPT)),
+        COMMANDS_FAILED.family(_capped(failed, _COMMANDS_KEPT)),
+        ERRORS.family(_capped(errors, _OTHERS_KEPT)),
     ]
 
 
-def _capped(
-    key: tuple[str], rows: Sequence[tuple[str, float]], word: re.Pattern[str], kept: int
-) -> list[Sample]:
-    """Counters by the server's words: those past the cap, or that are no words, summed up.
+@lru_cache(maxsize=4096)
+def _word(text: str) -> str:
+    return text if _COMMAND.fullmatch(text) else _OTHER
+
+
+def _capped(rows: list[Sample], kept: int) -> list[Sample]:
+    """Counters by the server's words; what is past the cap or no word is summed up as other.
 
     By name, so that whoever is kept stays kept while no new word comes.
     """
-    good = [row for row in rows if word.fullmatch(row[0])]
-    if len(good) > kept:
-        good = sorted(good)[:kept]
-    samples: list[Sample] = [((*key, name), number) for name, number in good]
-    if len(good) < len(rows):
-        samples.append(((*key, "other"), sum(n for _, n in rows) - sum(n for _, n in good)))
-    return samples
+    if len(rows) <= kept and all(labels[-1] != _OTHER for labels, _ in rows):
+        return rows
+    good = sorted(row for row in rows if row[0][-1] != _OTHER)[:kept]
+    rest = sum(number for _, number in rows) - sum(number for _, number in good)
+    return [*good, ((*rows[0][0][:-1], _OTHER), rest)]
 
 
 def _percentiles(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
@@ -321,9 +320,11 @@ def _slow(key: tuple[str], reading: Redis) -> Iterator[Family]:
     yield SPIKE_SECONDS.family(((*key, event), spike.seconds) for event, spike in spikes)
 
 
-def _replication(key: tuple[str], info: Mapping[str, str]) -> Iterator[Family]:
+def _replication(
+    key: tuple[str], info: Mapping[str, str], rest: Mapping[str, str]
+) -> Iterator[Family]:
     slaves: dict[tuple[str, ...], dict[str, str]] = {}
-    for field, text in info.items():
+    for field, text in rest.items():
         if field.startswith("slave") and _SLAVE_FIELD.fullmatch(field):
             row = dict(part.partition("=")[::2] for part in text.split(","))
             labels = tuple(row.get(label, "") for label in ("ip", "port", "state"))
