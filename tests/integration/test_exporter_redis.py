@@ -1,6 +1,7 @@
 """A real Redis: INFO, the slow log, latencies, and a million keys in groups."""
 
 import secrets
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -315,3 +316,25 @@ redis:
     assert metrics.one("redis_key_group_count", key_group="unclassified") == 0
     assert (metrics.one("redis_key_group_memory_usage_bytes", key_group="temp") or 0) > 1_000_000
     assert steps > 900  # small steps, between which others are served
+
+
+def test_tls_is_verified_with_the_configured_authority(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    request += ["-subj", "/CN=redis.test", "-addext", "subjectAltName=DNS:redis.test"]
+    subprocess.run([*request, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    start = (
+        "printenv CERT >/tmp/c; printenv KEY >/tmp/k; exec redis-server --port 0 --tls-port 6379"
+        " --tls-cert-file /tmp/c --tls-key-file /tmp/k --tls-auth-clients no --protected-mode no"
+    )
+    secret = ("-e", f"CERT={cert.read_text()}", "-e", f"KEY={key.read_text()}")
+    with container(
+        REDIS_IMAGE, "sh", "-c", start, project=random_project(), service="tls", options=secret
+    ) as name:
+        good = f'{{host: "{address(name)}", tls: {{ca_file: "{cert}", server_name: redis.test}}}}'
+        bad = f'{{host: "{address(name)}", tls: {{}}}}'
+        with served(f"redis: {{good: {good}, bad: {bad}}}") as exporter:
+            eventually(lambda: exporter.metrics().one("redis_up", service="good") == 1)
+            metrics = exporter.metrics()
+
+    assert metrics.one("redis_up", service="bad") == 0
