@@ -51,6 +51,15 @@ class World:
         return self.folder / "live"
 
     @property
+    def ssl(self) -> Path:
+        """The folder with the site's `cert.pem`."""
+        return self.folder / "ssl"
+
+    @property
+    def backups(self) -> Path:
+        return self.folder / "backups"
+
+    @property
     def network(self) -> str:
         return f"{self.stack}-prod"
 
