@@ -15,14 +15,15 @@ SHIPPED = REPO / "exporter" / "exporter.yml"
 NAME = "must be a name of a-z, 0-9, '_', '.' or '-', at most 63 long"
 DURATION = "must be a duration such as 500ms, 2s or 5m"
 PROBE_URL = "must be a URL such as http://host:port/path, tcp://host:port or tls://host:port"
+UNTERMINATED = "is not a regular expression: missing ), unterminated subpattern at position 0"
+FORMATS = "'gzip', 'zstd', 'xz', 'bzip2', 'lz4', 'zip', 'tar', 'pg_dump', 'rdb' or 'age'"
 MISTAKES = {
     "module": [
         "modules.m.method: must be one of 'GET', 'HEAD', 'POST', 'PUT' or 'OPTIONS'",
         "modules.m.headers.X Y: must be the name of a header",
         "modules.m.headers.X-Two: must be one line of printable text",
         "modules.m.expected_status.0: must be at most 599",
-        "modules.m.body_matches: is not a regular expression: missing ), unterminated subpattern "
-        "at position 0",
+        f"modules.m.body_matches: {UNTERMINATED}",
         "modules.m.max_body_size: must be a size such as 64KiB or 1MiB, at most 64MiB",
         "modules.m.tls: is not a known key",
         "probes.site.json_values.0: must be a path such as database.pool.size, at most 10 deep",
@@ -38,8 +39,7 @@ MISTAKES = {
         "certificates.site.service: is required",
         "disks.root.path: must be an absolute path such as /host/backups",
         "backups.a.pattern: must be a pattern below the directory, without '..' and '**'",
-        "backups.a.format: must be one of 'gzip', 'zstd', 'xz', 'bzip2', 'lz4', 'zip', 'tar', "
-        "'pg_dump', 'rdb' or 'age'",
+        f"backups.a.format: must be one of {FORMATS}",
         "backups.a.verification: must be the name of a file below the directory",
         "backups.b.pattern: must have wildcards in 2 folders at most",
         "textfiles.directory: must be an absolute path such as /host/backups",
