@@ -10,8 +10,9 @@ a time, and handing it over at each of a thousand small reads costs more than th
 import logging
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from exporter.collectors import Opened
 from exporter.collectors.port import Clock, Instant
@@ -21,6 +22,8 @@ from exporter.readings import Cause, Unreachable
 from exporter.workers import Workers
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Taken from a collector's deadline so that "I ran out of time" still arrives in time.
 _MARGIN_SHARE, _MARGIN_SECONDS = 0.1, 0.1
@@ -138,16 +141,13 @@ class Scraper:
     def _work(self, job: Job, run: Run) -> None:
         opened = job.opened
         margin = min(_MARGIN_SECONDS, (run.deadline - run.began_at) * _MARGIN_SHARE)
-        try:
-            reading = opened.collector.collect(run.deadline - margin)
-            run.families = opened.families(opened.target, reading)
-            run.error = (
-                str(reading) if isinstance(reading, Unreachable) else "; ".join(reading.problems)
-            )
-        except Exception as error:  # noqa: BLE001  the collector's edge: its bug must stay its own
-            run.error = f"{Cause.BUG}: {type(error).__name__}: {error}"
-            self._log_bug(job, run.error, error)
+        seen = _tried(lambda: _seen(opened, run.deadline - margin))
+        if isinstance(seen, Exception):
+            run.error = f"{Cause.BUG}: {type(seen).__name__}: {seen}"
+            self._log_bug(job, run.error, seen)
             run.families = self._without(opened, Unreachable(Cause.BUG, run.error))
+        else:
+            run.families, run.error = seen
         run.duration_seconds = self._clock() - run.began_at
         run.done.set()
 
@@ -185,11 +185,28 @@ class Scraper:
 
     def _without(self, opened: Opened, why: Unreachable) -> Sequence[Family]:
         """What is said of a target that was not read, such as pg_up 0."""
-        try:
-            return opened.families(opened.target, why)
-        except Exception:
-            log.exception("families of %s raised", opened.name)
+        said = _tried(lambda: opened.families(opened.target, why))
+        if isinstance(said, Exception):
+            log.error("families of %s raised", opened.name, exc_info=said)
             return []
+        return said
+
+
+def _seen(opened: Opened, deadline: float) -> tuple[Sequence[Family], str]:
+    """What one collect() gives: its families, and what it could not do."""
+    reading = opened.collector.collect(deadline)
+    families = opened.families(opened.target, reading)
+    if isinstance(reading, Unreachable):
+        return families, str(reading)
+    return families, "; ".join(reading.problems)
+
+
+def _tried(call: Callable[[], T]) -> T | Exception:
+    """The edge of every collector: its bug must stay its own."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001  see above
+        return error
 
 
 def _instant(job: Job) -> bool:

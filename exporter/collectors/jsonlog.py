@@ -1,223 +1,246 @@
 """Following one container's json-file log through rotation, truncation and restarts.
 
-Rule: files are opened read-only and belong to the engine. Where the reading stands is
-(inode, offset) plus the file's first bytes, because inodes are used again and a truncated file
-may have outgrown the old offset. A rotated file is read to its end before the next one.
+Rule: files are opened read-only and belong to the engine. A file is known by its inode, its
+first bytes and the bytes before the place reached, because inodes are used again and a truncated
+file may have outgrown the place. A newer file is opened as soon as it is seen, so it may be
+rotated away before it is read; files are read in order, each to its end. What went away unseen
+is counted as a gap, and nothing is guessed about it.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter.collectors.levels import Events, Level
+from exporter.collectors.logcount import LineCounter, Noticed
 
 BLOCK_BYTES = 65536
 HEAD_BYTES = 256
-# A level is found at the head of a message, so the rest of a long one need not be kept.
-KEPT_OF_PARTIAL = 4096
+TAIL_BYTES = 64
 LONGEST_LINE = 1 << 20
-_ROTATED_FILES = 32
-
-_LOG = b'{"log":"'
-_STREAM = b'","stream":"'
-STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
+_ROTATED_FILES = 64
 
 
 @dataclass(slots=True)
-class Tally:
-    """What has been counted under one container name."""
+class OpenFile:
+    """One file and how far it was read. tail: the bytes just before offset."""
 
-    messages: dict[tuple[str, str], int] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
+    fd: int
+    inode: int
+    head: bytes
+    offset: int = 0
+    tail: bytes = b""
 
-    def __post_init__(self) -> None:
-        # Zeros from the start, or the first error of a container is no increase.
-        for stream in STREAMS.values():
-            self.sizes.setdefault(stream, 0)
-            for level in Level:
-                self.messages.setdefault((stream, level), 0)
+    def same(self) -> bool:
+        """Still the file that was read: as long at least, and with the same bytes."""
+        size = os.fstat(self.fd).st_size
+        if size < self.offset:
+            return False
+        if size == self.offset and self.head:
+            return True  # nothing new to be wrong about
+        begin = self.offset - len(self.tail)
+        return (
+            os.pread(self.fd, len(self.head), 0) == self.head
+            and os.pread(self.fd, len(self.tail), begin) == self.tail
+        )
 
 
-@dataclass(slots=True)
-class Noticed:
-    """What happened to files and lines, over all containers."""
-
-    rotations: int = 0
-    truncations: int = 0
-    partials_joined: int = 0
-    lines_dropped: int = 0
+def opened(path: Path) -> OpenFile | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    return OpenFile(fd, os.fstat(fd).st_ino, os.pread(fd, HEAD_BYTES, 0))
 
 
 class JsonLog:
     """The log of one container id."""
 
-    def __init__(self, path: Path, tally: Tally, noticed: Noticed) -> None:
+    def __init__(self, path: Path, counter: LineCounter, noticed: Noticed) -> None:
         self._path = path
-        self._tally = tally
+        self._counter = counter
         self._noticed = noticed
-        self._fd: int | None = None
-        self._inode = 0
-        self._offset = 0
-        self._head = b""
+        self._files: deque[OpenFile] = deque()  # oldest first; the last one is being written
         self._rest = b""  # an unfinished line at the end of what was read
-        self._partials: dict[str, bytes] = {}
-        self._events = {stream: Events() for stream in STREAMS.values()}
-        self.lag_bytes = 0
+        self._skipping = False  # until the next newline: its beginning was not read
+        self._place: dict[str, Any] | None = None  # saved by another process, not found yet
+
+    @property
+    def lag_bytes(self) -> int:
+        return sum(max(0, os.fstat(f.fd).st_size - f.offset) for f in self._files)
 
     def begin_at_end(self) -> None:
         """Skip what is there: it was written before anybody counted."""
-        self._open(self._path)
-        if self._fd is not None:
-            self._offset = os.fstat(self._fd).st_size
-
-    def begin_at_start(self) -> None:
-        self._open(self._path)
+        file = opened(self._path)
+        if file is None:
+            return
+        file.offset = os.fstat(file.fd).st_size
+        file.tail = os.pread(file.fd, TAIL_BYTES, max(0, file.offset - TAIL_BYTES))
+        self._skipping = not file.tail.endswith(b"\n") and file.offset > 0
+        self._files.append(file)
 
     def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        while self._files:
+            os.close(self._files.popleft().fd)
 
-    def poll(self, more_time: Callable[[], bool]) -> None:
-        """Read what is new. more_time is asked between blocks; what is left waits."""
-        if self._fd is None:
-            self._resume()
-        if self._fd is None:
-            return
-        self._check_truncation()
-        if not self._drain(more_time):
-            return
-        for path in self._newer_files():
-            self._noticed.rotations += 1
-            self._open(path)
-            if not self._drain(more_time):
-                return
-
-    # Which file, and from where.
-
-    def _open(self, path: Path) -> None:
-        self.close()
-        try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        self._inode = os.fstat(self._fd).st_ino
-        self._offset, self._rest = 0, b""
-        self._head = os.pread(self._fd, HEAD_BYTES, 0)
-
-    def _resume(self) -> None:
-        """After a restart: the file with the saved inode and head, under whatever name."""
-        inode, offset, head, rest = self._inode, self._offset, self._head, self._rest
-        for path in reversed(self._files()):
-            if path.stat().st_ino != inode:
-                continue
-            self._open(path)
-            if self._head[: len(head)] == head:
-                self._offset, self._rest = offset, rest
-                return
-        oldest = self._files()
-        if oldest:
-            # Rotated away in the meantime: everything still there is newer.
-            self._open(oldest[0] if inode else self._path)
-
-    def _files(self) -> list[Path]:
-        """The readable files of this log, oldest first."""
-        files = [self._path] if self._path.exists() else []
-        for number in range(1, _ROTATED_FILES):
-            path = self._path.with_name(f"{self._path.name}.{number}")
-            if not path.exists():
+    def poll(self, more_time: Callable[[], bool]) -> int:
+        """Read what is new; how many bytes. more_time is asked between blocks."""
+        read = 0
+        self._look()
+        while self._files:
+            file = self._files[0]
+            newest = len(self._files) == 1
+            if newest and not file.same():
+                self._truncated(file)
+            before = file.offset
+            at_end = self._drain(file, more_time)
+            read += file.offset - before
+            if newest or not at_end:
                 break
-            files.insert(0, path)
-        return files
+            os.close(self._files.popleft().fd)
+            self._noticed.rotations += 1
+            self._unfinished()
+        return read
 
-    def _newer_files(self) -> list[Path]:
-        try:
-            if self._path.stat().st_ino == self._inode:
-                return []
-        except FileNotFoundError:
-            return []
-        files = self._files()
-        inodes = [path.stat().st_ino for path in files]
-        # Not among them: it was the oldest and is gone; all that is there is newer.
-        return files[inodes.index(self._inode) + 1 :] if self._inode in inodes else files
+    # Which files, and from where.
 
-    def _check_truncation(self) -> None:
-        assert self._fd is not None  # noqa: S101  poll opened it
-        size = os.fstat(self._fd).st_size
-        if size == self._offset:
+    def _look(self) -> None:
+        """Open what has come into being since."""
+        if not self._files:
+            self._files.extend(self._resume())
             return
-        head = os.pread(self._fd, HEAD_BYTES, 0)
-        if size < self._offset or head[: len(self._head)] != self._head[: len(head)]:
-            self._noticed.truncations += 1
-            self._offset, self._rest = 0, b""
-        self._head = head
+        try:
+            if self._path.stat().st_ino == self._files[-1].inode:
+                return
+        except FileNotFoundError:
+            return
+        newest = self._files[-1].inode
+        found, newer = self._walk(lambda file: file.inode == newest)
+        if found is None:
+            self._gap()
+        else:
+            os.close(found.fd)
+        self._files.extend(newer)
+
+    def _resume(self) -> list[OpenFile]:
+        place, self._place = self._place, None
+        if place is None:
+            return self._walk(lambda _: False)[1]
+        found, newer = self._walk(lambda file: _is_at(file, place))
+        if found is not None:
+            return [found, *newer]
+        # Rotated away or truncated in the meantime: everything still there is newer.
+        if place["inode"]:
+            self._gap()
+        return newer
+
+    def _walk(self, is_known: Callable[[OpenFile], bool]) -> tuple[OpenFile | None, list[OpenFile]]:
+        """From the newest file back to the known one; and those in between, oldest first.
+
+        The engine may rename while we walk. Files only move the way we go, so one can be met
+        twice, never missed, and a number can be free for a moment.
+        """
+        newer: list[OpenFile] = []
+        missing = 0
+        for number in range(_ROTATED_FILES):
+            name = f"{self._path.name}.{number}" if number else self._path.name
+            file = opened(self._path.with_name(name))
+            if file is None:
+                missing += 1
+                if missing > 1:
+                    break
+            elif is_known(file):
+                return file, newer
+            elif any(file.inode == other.inode for other in newer):
+                os.close(file.fd)
+            else:
+                newer.insert(0, file)
+        return None, newer
+
+    def _gap(self) -> None:
+        self._noticed.drop("rotated_away")  # one a gap: nobody knows how many lines
+        self._counter.gap()
+        self._unfinished()
+
+    def _unfinished(self) -> None:
+        """The engine writes whole lines, so half a line at the end of a file stays one."""
+        if self._rest:
+            self._noticed.drop("unfinished")
+        self._rest, self._skipping = b"", False
+
+    def _truncated(self, file: OpenFile) -> None:
+        self._noticed.truncations += 1
+        self._unfinished()
+        file.offset, file.tail = 0, b""
+        file.head = os.pread(file.fd, HEAD_BYTES, 0)
 
     # Reading.
 
-    def _drain(self, more_time: Callable[[], bool]) -> bool:
+    def _drain(self, file: OpenFile, more_time: Callable[[], bool]) -> bool:
         """True: read to the end."""
-        assert self._fd is not None  # noqa: S101  poll opened it
-        while block := os.pread(self._fd, BLOCK_BYTES, self._offset):
-            self._offset += len(block)
+        while block := os.pread(file.fd, BLOCK_BYTES, file.offset):
+            file.offset += len(block)
+            file.tail = (file.tail + block[-TAIL_BYTES:])[-TAIL_BYTES:]
+            if len(file.head) < HEAD_BYTES:
+                file.head = os.pread(file.fd, min(HEAD_BYTES, file.offset), 0)
             self._block(block)
             if not more_time():
-                self.lag_bytes = os.fstat(self._fd).st_size - self._offset
-                return self.lag_bytes == 0
-        self.lag_bytes = 0
+                return os.fstat(file.fd).st_size == file.offset
         return True
 
     def _block(self, block: bytes) -> None:
-        lines = (self._rest + block).split(b"\n")
-        self._rest = lines.pop()
+        end = block.rfind(b"\n") + 1
+        if not end:
+            self._rest = b"" if self._skipping else self._rest + block
+        else:
+            lines = self._rest + block[:end]
+            if self._skipping:
+                lines = lines[lines.find(b"\n") + 1 :]
+                self._skipping = False
+            self._rest = block[end:]
+            self._counter.count(lines)
         if len(self._rest) > LONGEST_LINE:
-            self._rest = b""
-            self._noticed.lines_dropped += 1
-        for line in lines:
-            self._line(line)
-
-    def _line(self, line: bytes) -> None:
-        end = line.find(_STREAM)
-        if end < 0 or not line.startswith(_LOG):
-            if line:
-                self._noticed.lines_dropped += 1
-            return
-        after = end + len(_STREAM)
-        stream = STREAMS.get(line[after : after + 6])
-        if stream is None:
-            self._noticed.lines_dropped += 1
-            return
-        message = line[len(_LOG) : end]
-        self._tally.sizes[stream] += len(message)
-        if not message.endswith(b"\\n"):
-            # A piece of a message above 16 KiB; the last piece ends the line.
-            kept = self._partials.get(stream, b"")
-            self._partials[stream] = (kept + message)[:KEPT_OF_PARTIAL]
-            return
-        if stream in self._partials:
-            message = self._partials.pop(stream) + message
-            self._noticed.partials_joined += 1
-        level = self._events[stream].level_of(message)
-        if level is not None:
-            self._tally.messages[stream, level] += 1
+            self._rest, self._skipping = b"", True
+            self._noticed.drop("too_long")
 
     # What survives a restart.
 
     def saved(self) -> dict[str, Any]:
+        if not self._files:
+            place = self._place or {"inode": 0, "offset": 0, "head": "", "tail": "", "skipping": 0}
+            return place | self._counter.saved()
+        file = self._files[0]
+        rest = len(self._rest)
+        # The rest is read again, so the place is before it; its tail is read from there.
+        offset = file.offset - rest
+        begin = max(0, offset - TAIL_BYTES)
+        tail = os.pread(file.fd, offset - begin, begin) if rest else file.tail
         return {
-            "inode": self._inode,
-            "offset": self._offset - len(self._rest),
-            "head": self._head.decode("latin-1"),
-            "partials": {k: v.decode("latin-1") for k, v in self._partials.items()},
-            "events": {k: [v.last, v.in_traceback] for k, v in self._events.items()},
-        }
+            "inode": file.inode,
+            "offset": offset,
+            "head": file.head[:offset].decode("latin-1"),
+            "tail": tail.decode("latin-1"),
+            "skipping": self._skipping,
+        } | self._counter.saved()
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Stand where saved() stood. The file is opened by the next poll."""
-        self._inode = int(saved["inode"])
-        self._offset = int(saved["offset"])
-        self._head = str(saved["head"]).encode("latin-1")
-        self._partials = {k: v.encode("latin-1") for k, v in saved["partials"].items()}
-        for stream, (last, in_traceback) in saved["events"].items():
-            self._events[stream] = Events(Level(last) if last else None, bool(in_traceback))
+        self._counter.restore(saved)
+        self._skipping = bool(saved["skipping"])
+        self._place = {key: saved[key] for key in ("inode", "offset", "head", "tail", "skipping")}
+
+
+def _is_at(file: OpenFile, place: dict[str, Any]) -> bool:
+    """The file that was saved; it then stands where it stood."""
+    head, tail = str(place["head"]).encode("latin-1"), str(place["tail"]).encode("latin-1")
+    offset = int(place["offset"])
+    if file.inode != place["inode"] or not file.head.startswith(head):
+        return False
+    with suppress(OSError):
+        if os.pread(file.fd, len(tail), offset - len(tail)) == tail and offset:
+            file.offset, file.tail = offset, tail
+            return True
+    return offset == 0

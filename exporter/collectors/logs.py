@@ -1,161 +1,178 @@
-"""Error counting over the containers' json-file logs.
+"""Error counting over the containers' logs, in a thread of its own.
 
-Rule: counters belong to the container's name and survive both its recreation and ours. The
-places in the files and the counters are saved together and atomically, so a restart neither
-counts a line twice nor makes a spike out of old ones.
+Rule: a scrape never reads a log. The thread reads what is new all the time, so that a file is
+seen before it is rotated away, and never takes more than a share of one core, so that a log of
+gigabytes delays nobody. What a scrape tells was saved before: a counter that has been seen
+never goes back, whatever ends the process.
 """
 
-import json
 import logging
 import os
+import re
+import threading
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from exporter.collectors.jsonlog import JsonLog, Noticed, Tally
+from exporter.collectors.logcount import Pattern
+from exporter.collectors.logtail import AskEngine, Tail
+from exporter.collectors.matcher import finder
 from exporter.collectors.port import Clocks, ContainerSet
-from exporter.readings import Cause, Container, ContainerLog, Logs, Unreachable
-from exporter.targets import LogFolder
+from exporter.readings import Cause, Logs, Unreachable
+from exporter.readings.logs import Recurring
+from exporter.targets import LogFolder, LogPattern
 
 log = logging.getLogger(__name__)
 
-SAVE_SECONDS = 10.0
-MAX_NAMES = 1000
-_FORMAT = 1
+DUTY = 0.3  # of one core, while there is something to read
+SLICE_SECONDS = 0.02
+IDLE_SECONDS = 0.25
+SET_SECONDS = 1.0
+SAVE_SECONDS = 2.0
+SAVE_AFTER_ROTATION_SECONDS = 0.1
+DURABLE_SECONDS = 10.0
+SET_PATIENCE_SECONDS = 0.5
 
 
 class LogCollector:
     def __init__(self, folder: LogFolder, containers: ContainerSet, clocks: Clocks) -> None:
         self._root = Path(folder.root)
-        self._state_file = Path(folder.state_file)
         self._engine = folder.engine
         self._containers = containers
         self._clocks = clocks
-        self._tallies: dict[str, Tally] = {}
-        self._files: dict[str, JsonLog] = {}  # by container id
-        self._noticed = Noticed()
-        self._restored: dict[str, Any] = {}  # id -> place, until its container is seen
-        # Lines written before this moment are history and not counted.
-        self._began_at = clocks.wall()
-        self._saved_at = clocks.monotonic()
+        patterns = tuple(_pattern(pattern) for pattern in folder.patterns)
+        self._tail = Tail(
+            self._root,
+            Path(folder.state_file),
+            clocks,
+            finder(tuple(pattern.text for pattern in patterns)),
+            patterns=patterns,
+            ask_engine=_asking(folder) if folder.ask_engine else None,
+        )
+        self._reads_files = not folder.ask_engine
+        self._looked_at = self._saved_at = self._durable_at = float("-inf")
+        self._saved_rotations = 0
+        self._dirty = True
         self._save_problem = ""  # told at every scrape until a save works again
-        self._restore()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._told = threading.Condition()  # guards what follows
+        self._asked = self._answered = 0
+        self._reading: Logs | Unreachable | None = None
+        self._recurring: list[Recurring] = []
+        self._thread = threading.Thread(target=self._run, name="log-tail", daemon=True)
+        self._thread.start()
 
     def collect(self, deadline: float) -> Logs | Unreachable:
-        reading = self._containers.known(deadline)
-        if isinstance(reading, Unreachable):
-            return reading
-        if not os.access(self._root, os.R_OK | os.X_OK):
+        if self._reads_files and not os.access(self._root, os.R_OK | os.X_OK):
             return Unreachable(Cause.FILES, f"{self._root}: cannot be read")
-        watched = [c for c in reading.containers if self._engine.watches(c.project)]
-        self._forget({c.id for c in watched})
-        problems: list[str] = []
-        logs = []
-        for container in watched:
-            try:
-                logs.append(self._read(container, deadline))
-            except OSError as error:
-                problems.append(f"{container.name}: {error.strerror}")
-        if self._clocks.monotonic() - self._saved_at >= SAVE_SECONDS:
-            self._save_problem = self._save()
-        if self._save_problem:
-            problems.append(self._save_problem)
-        noticed = self._noticed
-        return Logs(
-            logs=tuple(logs),
-            rotations=noticed.rotations,
-            truncations=noticed.truncations,
-            partials_joined=noticed.partials_joined,
-            lines_dropped=noticed.lines_dropped,
-            problems=tuple(problems),
-        )
+        with self._told:
+            self._asked += 1
+            mine = self._asked
+            self._wake.set()
+            timeout = max(0.0, min(deadline - self._clocks.monotonic(), threading.TIMEOUT_MAX))
+            self._told.wait_for(lambda: self._answered >= mine or self._stopping, timeout)
+            if self._reading is None or self._answered < mine:
+                return Unreachable(Cause.DEADLINE, "the log reader has not answered")
+            return self._reading
+
+    def recurring(self) -> list[Recurring]:
+        """For the page for people: the most frequent errors with a sample of each."""
+        with self._told:
+            return self._recurring
 
     def cancel(self) -> None:
-        """Nothing to do: the deadline is looked at between blocks."""
+        """Nothing to do: collect() waits until its deadline at most."""
 
     def close(self) -> None:
-        if problem := self._save():
+        self._stopping = True
+        self._wake.set()
+        with self._told:
+            self._told.notify_all()
+        self._thread.join(timeout=5)
+        if problem := self._tail.save(durable=True):
             log.warning("logs: %s", problem)
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        self._tail.close()
 
-    def _read(self, container: Container, deadline: float) -> ContainerLog:
-        file = self._files.get(container.id) or self._follow(container)
-        file.poll(lambda: self._clocks.monotonic() < deadline)
-        tally = self._tallies[container.name]
-        return ContainerLog(
-            container, dict(tally.messages), dict(tally.sizes), lag_bytes=file.lag_bytes
-        )
+    # The thread.
 
-    def _follow(self, container: Container) -> JsonLog:
-        tally = self._tallies.setdefault(container.name, Tally())
-        path = self._root / container.id / f"{container.id}-json.log"
-        file = JsonLog(path, tally, self._noticed)
-        saved = self._restored.pop(container.id, None)
-        if saved is not None:
-            file.restore(saved)
-        elif container.created_at < self._began_at:
-            file.begin_at_end()
-        else:
-            file.begin_at_start()
-        self._files[container.id] = file
-        return file
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                pause = self._step()
+            except Exception:  # the thread's edge: a bug must not end the reading
+                log.exception("logs: reading failed")
+                pause = SET_SECONDS
+            self._wake.wait(pause)
+            self._wake.clear()
 
-    def _forget(self, alive: set[str]) -> None:
-        for container_id in self._files.keys() - alive:
-            self._files.pop(container_id).close()
-        for container_id in self._restored.keys() - alive:
-            del self._restored[container_id]
-        # Counters outlive their container, for it usually comes back under the same name.
-        while len(self._tallies) > MAX_NAMES:
-            self._tallies.pop(next(iter(self._tallies)))
+    def _step(self) -> float:
+        """One slice of reading, and the answer to whoever asked; how long to rest."""
+        with self._told:
+            asked = self._asked
+        began_at = self._clocks.monotonic()
+        unreachable = self._look(began_at)
+        end = began_at + SLICE_SECONDS
+        read = self._tail.round(lambda: self._clocks.monotonic() < end)
+        self._dirty = self._dirty or read > 0
+        with self._told:
+            wanted = self._answered < asked
+        if self._dirty and (wanted or self._due()):
+            self._save()
+        if wanted:
+            self._tell(asked, unreachable)
+        if not read:
+            return IDLE_SECONDS
+        spent = self._clocks.monotonic() - began_at
+        return spent * (1 / DUTY - 1)
 
-    # The state file.
+    def _look(self, now: float) -> Unreachable | None:
+        if now - self._looked_at < SET_SECONDS and self._asked == self._answered:
+            return None
+        self._looked_at = now
+        found = self._containers.known(now + SET_PATIENCE_SECONDS)
+        if isinstance(found, Unreachable):
+            return found
+        self._tail.watch([c for c in found.containers if self._engine.watches(c.project)])
+        return None
 
-    def _save(self) -> str:
-        """Empty when it was saved."""
-        self._saved_at = self._clocks.monotonic()
-        state = {
-            "format": _FORMAT,
-            "saved_at": self._clocks.wall(),
-            "noticed": {name: getattr(self._noticed, name) for name in Noticed.__slots__},
-            "names": {
-                name: {
-                    "messages": [[*key, count] for key, count in tally.messages.items()],
-                    "sizes": tally.sizes,
-                }
-                for name, tally in self._tallies.items()
-            },
-            "files": self._restored | {key: file.saved() for key, file in self._files.items()},
-        }
-        temporary = self._state_file.with_name(self._state_file.name + ".new")
-        try:
-            self._state_file.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._state_file)
-        except OSError as error:
-            return f"{self._state_file}: cannot be written: {error.strerror}"
-        return ""
+    def _due(self) -> bool:
+        since = self._clocks.monotonic() - self._saved_at
+        # A file that has been left may be gone soon, and with it what the old places point to.
+        rotated = self._tail.rotations != self._saved_rotations
+        return since >= (SAVE_AFTER_ROTATION_SECONDS if rotated else SAVE_SECONDS)
 
-    def _restore(self) -> None:
-        try:
-            state = json.loads(self._state_file.read_text(encoding="utf-8"))
-            if state["format"] != _FORMAT:
-                raise ValueError("another format")  # noqa: TRY301  told with the other faults below
-            names = {
-                name: Tally({(s, lv): n for s, lv, n in saved["messages"]}, saved["sizes"])
-                for name, saved in state["names"].items()
-            }
-            noticed, files = Noticed(**state["noticed"]), dict(state["files"])
-            saved_at = float(state["saved_at"])
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            # Counting from here on beats not starting; counters begin at zero again.
-            log.warning("%s: not used: %s", self._state_file, error)
-            return
-        self._tallies, self._noticed, self._restored = names, noticed, files
-        self._began_at = saved_at
+    def _save(self) -> None:
+        now = self._clocks.monotonic()
+        durable = now - self._durable_at >= DURABLE_SECONDS
+        self._save_problem = self._tail.save(durable=durable)
+        self._saved_at, self._saved_rotations = now, self._tail.rotations
+        self._durable_at = now if durable else self._durable_at
+        self._dirty = bool(self._save_problem)
+
+    def _tell(self, asked: int, unreachable: Unreachable | None) -> None:
+        reading: Logs | Unreachable = unreachable or self._tail.reading()
+        if isinstance(reading, Logs) and self._save_problem:
+            reading = Logs(
+                reading.logs,
+                reading.rotations,
+                reading.truncations,
+                reading.partials_joined,
+                reading.lines_dropped,
+                (*reading.problems, self._save_problem),
+            )
+        recurring = self._tail.recurring()
+        with self._told:
+            self._reading, self._recurring, self._answered = reading, recurring, asked
+            self._told.notify_all()
+
+
+def _pattern(pattern: LogPattern) -> Pattern:
+    regex = re.compile(pattern.regex) if pattern.regex else None
+    return Pattern(pattern.name, pattern.text.encode(), regex)
+
+
+def _asking(folder: LogFolder) -> AskEngine:
+    # docker-py is imported only where the engine is asked.
+    from exporter.collectors.logsapi import EngineLog  # noqa: PLC0415
+
+    return partial(EngineLog, folder.engine.url)

@@ -1,30 +1,72 @@
 """A Postgres server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+# user, datname, queryid; "" for a name that is not known
+StatementKey = tuple[str, str, str]
+# The first three are always calls, seconds, rows.
+Counts = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class StatementCounts:
-    """Counters of one statement, or of all the others together."""
+class Table:
+    """One answered query. columns name the numbers; a row is its labels and its numbers.
 
-    calls: float
-    seconds: float
-    rows: float
+    None is a number that the server does not tell.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[tuple[str, ...], tuple[float | None, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """How reading one part went. last_success_at: Unix seconds, 0 = never."""
+
+    error: str = ""
+    duration_seconds: float = 0.0
+    last_success_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of pg_settings, as the server wrote it."""
+
+    name: str
+    text: str
+    unit: str
+    kind: str  # bool, integer or real
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    columns: tuple[str, ...]
+    rows: Mapping[StatementKey, Counts]
+    tracked: int
+    dealloc: float | None = None
+    stats_reset_at: float | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)  # queryid -> start of its text
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The last login on a connection of its own."""
+
+    success: bool
+    duration_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """One server seen through one database. An empty part was not readable: see problems."""
+    """One server. A part that could not be read is not in tables: see parts and problems."""
 
     version: str
-    settings: Mapping[str, float] = field(default_factory=dict)
-    # (datname, state) -> sessions
-    sessions: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    # (datid, datname) -> column -> value
-    databases: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    # keyed by user, datname, queryid
-    statements: Mapping[tuple[str, str, str], StatementCounts] = field(default_factory=dict)
-    statements_tracked: int | None = None
+    short_version: str
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    parts: Mapping[str, PartState] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+    statements: Statements | None = None
+    login: Login | None = None
+    duration_seconds: float = 0.0
     problems: tuple[str, ...] = ()

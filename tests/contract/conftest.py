@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,22 @@ import pytest
 import yaml
 
 import exporter.families
-from exporter.families.metric import Metric
+from exporter.families.metric import Kind, Metric
+from exporter.families.postgres import settings
+from exporter.readings import Setting
 
 REPO = Path(__file__).resolve().parents[2]
 PROMETHEUS_OWN = frozenset({"ALERTS", "ALERTS_FOR_STATE", "up"})
 ADDED_BY_SCRAPE = frozenset({"job", "instance"})
+POSTGRES_PARAMETERS = (
+    "autovacuum_analyze_threshold",
+    "autovacuum_vacuum_scale_factor",
+    "autovacuum_vacuum_threshold",
+    "max_connections",
+    "max_locks_per_transaction",
+    "superuser_reserved_connections",
+    "transaction_read_only",
+)
 KEYWORDS = frozenset({"and", "or", "unless", "bool", "offset", "inf", "nan"})
 
 NOT_NAMES = (
@@ -41,14 +53,37 @@ def declared(value: object) -> Iterator[Metric]:
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
             yield from declared(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from declared([getattr(value, field.name) for field in fields(value)])
+
+
+def declarations() -> list[Metric]:
+    """Every metric that the exporter declares, once."""
+    modules = pkgutil.walk_packages(exporter.families.__path__, "exporter.families.")
+    values = [vars(importlib.import_module(module.name)) for module in modules]
+    return list({metric.name: metric for metric in declared(values)}.values())
 
 
 def exporter_metrics() -> dict[str, frozenset[str]]:
-    found = {}
-    for module in pkgutil.iter_modules(exporter.families.__path__, "exporter.families."):
-        for value in vars(importlib.import_module(module.name)).values():
-            found |= {m.name: frozenset(m.labels) for m in declared(value)}
+    found = {
+        name: frozenset(metric.labels) for metric in declarations() for name in names_of(metric)
+    }
+    # Every parameter that the server has is emitted under its own name; these are asked for.
+    for parameter in POSTGRES_PARAMETERS:
+        told = settings.metric_of(Setting(parameter, "1", "", "integer"))
+        if told is not None:
+            found[told[0].name] = frozenset(told[0].labels)
     return found
+
+
+def names_of(metric: Metric) -> list[str]:
+    match metric.kind:
+        case Kind.HISTOGRAM:
+            return [f"{metric.name}_{part}" for part in ("bucket", "sum", "count")]
+        case Kind.SUMMARY:
+            return [metric.name, f"{metric.name}_sum", f"{metric.name}_count"]
+        case Kind.COUNTER | Kind.GAUGE:
+            return [metric.name]
 
 
 def remediator_metrics() -> frozenset[str]:
@@ -82,6 +117,11 @@ def series_of(call: ast.Call) -> Iterator[str]:
 def emitted() -> frozenset[str]:
     """Every series name that rules and dashboards may ask for."""
     return frozenset(exporter_metrics()) | remediator_metrics() | PROMETHEUS_OWN
+
+
+@pytest.fixture(scope="session")
+def exporter_declarations() -> list[Metric]:
+    return declarations()
 
 
 @pytest.fixture(scope="session")

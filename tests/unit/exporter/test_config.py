@@ -77,7 +77,7 @@ MISTAKES = {
         "postgres.postgres.tables_limit: must be at least 1",
         f"postgres.postgres.slow_interval: {DURATION}",
         "postgres.postgres.with_parts: 'bloat' is not one of stat_io, process_idle",
-        "postgres.postgres.without_parts: 'tables' is not one of " + ", ".join(POSTGRES_PARTS),
+        f"postgres.postgres.without_parts: 'tables' is not one of {', '.join(POSTGRES_PARTS)}",
     ],
     "listen": ["listen: must be host:port such as 0.0.0.0:9180"],
     "services-without-docker": [

@@ -1,5 +1,6 @@
 """The whole of /metrics from fixed readings. Rewrite with: pytest --golden-update."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,39 +8,61 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.collectors import COLLECTORS
 from exporter.exposition import Encoder
-from exporter.families import scrape
+from exporter.families import configuration, scrape
 from exporter.families.metric import Family
 from exporter.readings import (
+    Backup,
+    BackupFault,
+    Backups,
     Cause,
+    Certificate,
+    CertificateFiles,
     Container,
     ContainerLog,
     Containers,
     ContainerState,
+    Disks,
+    Filesystem,
+    FilesystemFault,
     Health,
     HealthDocument,
     HealthWord,
     Interface,
     LiveColour,
+    Login,
     Logs,
     Networks,
+    Nginx,
+    PartState,
     Postgres,
     Probe,
     ProbeFailure,
     Process,
-    StatementCounts,
+    Setting,
+    Statements,
+    Table,
+    Textfile,
+    Textfiles,
+    TextSamples,
+    Tls,
     Unreachable,
     Usage,
     Usages,
+    VerifyError,
 )
 from exporter.readings.cgroups import DeviceIO
 from exporter.readings.containers import Machine
 from exporter.targets import (
+    BackupFolder,
+    CertificateFile,
     ColourSwitch,
     Database,
     Engine,
     LogFolder,
+    NginxServer,
     ProbeTarget,
     Service,
+    TextfileFolder,
 )
 from tests.unit.exporter import readings_redis
 
@@ -112,6 +135,126 @@ USAGE = Usage(
 )
 FOREIGN = Container(id="3" * 64, name="foreign", image="x", state=ContainerState.RUNNING)
 
+POSTGRES = Postgres(
+    version="PostgreSQL 17.2 (Debian)",
+    short_version="17.2.0",
+    tables={
+        "server": Table(
+            ("start_time_seconds", "is_replica", "lag_seconds", "last_replay", "txid_current"),
+            [((), (1700000000.5, 0, 0.0, None, 741.0))],
+        ),
+        "stat_database": Table(
+            ("numbackends", "xact_commit", "blk_read_time", "active_time", "checksum_failures"),
+            [(("16384", "app"), (3, 10, 0.5, 1.25, None)), (("5", "spare"), (0, 1, 0.0, 0.0, 2))],
+        ),
+        "stat_activity": Table(
+            (
+                "count",
+                "max_tx_duration",
+                "long_transactions",
+                "oldest_transaction",
+                "idle_in_transaction",
+            ),
+            [
+                (
+                    ("app", "active", "app", "", "client backend", "Lock", "relation"),
+                    (2, 61.5, 1, 61.5, None),
+                ),
+                (
+                    ("app", "idle in transaction", "app", "other", "client backend", "Client", "x"),
+                    (1, 5.0, 0, 5.0, 4.5),
+                ),
+                (
+                    ("", "", "", "", "checkpointer", "Activity", "CheckpointerMain"),
+                    (1, 0, 0, None, None),
+                ),
+            ],
+        ),
+        "locks": Table(
+            ("count", "waiting_count", "wait_seconds"),
+            [
+                (("app", "accesssharelock"), (3, 2, 61.25)),
+                (("", "exclusivelock"), (5, 0, None)),
+            ],
+        ),
+        "stat_bgwriter": Table(("buffers_clean", "stats_reset"), [((), (7, 1700000000.0))]),
+        "stat_checkpointer": Table(("num_timed", "write_time"), [((), (4, 125.5))]),
+        "stat_archiver": Table(
+            ("archived_count", "failed_count", "last_archive_age"), [((), (2, 1, 30.5))]
+        ),
+        "replication_slots": Table(
+            (
+                "active",
+                "pg_wal_lsn_diff",
+                "slot_current_wal_lsn",
+                "slot_confirmed_flush_lsn",
+                "safe_wal_size",
+            ),
+            [(("s1", "physical", "", "reserved"), (0, 100.0, 5000.0, None, None))],
+        ),
+        "stat_replication": Table(
+            ("pg_current_wal_lsn_bytes", "pg_wal_lsn_diff"),
+            [(("walreceiver", "10.0.0.2", "streaming", "s1", "42"), (5000.0, 16.0))],
+        ),
+        "stat_progress_vacuum": Table(
+            ("heap_blks", "heap_blks_scanned"), [(("app", "lessons", "scanning heap"), (100, 40))]
+        ),
+        "stat_io": Table(
+            ("reads", "read_bytes"), [(("client backend", "relation", "normal"), (5, 40960.0))]
+        ),
+        "process_idle": Table(
+            ("count", "sum", *(f"le_{n}" for n in (1, 2, 5, 15, 30, 60, 90, 120, 300))),
+            [(("idle", "other"), (2, 12.5, 0, 0, 1, 2, 2, 2, 2, 2, 2))],
+        ),
+        "database": Table(
+            ("connection_limit", "age_datfrozenxid", "age_datminmxid", "reachable"),
+            [(("app",), (-1, 20, 1, 1))],
+        ),
+        "roles": Table(("connection_limit",), [(("app",), (-1,))]),
+        "wal": Table(("segments", "size_bytes"), [((), (2, 33554432.0))]),
+        "database_size": Table(("size_bytes",), [(("app",), (7757159,))]),
+        "stat_user_tables": Table(
+            ("seq_scan", "n_dead_tup", "dead_tuple_ratio", "vacuum_age", "tables"),
+            [(("app", "public", "lessons"), (9, 5, 0.05, None, 3))],
+        ),
+        "statio_user_tables": Table(
+            ("heap_blks_read", "tidx_blks_hit"), [(("app", "public", "lessons"), (9, None))]
+        ),
+        "table_size": Table(
+            ("table_size_bytes", "index_size_bytes"), [(("app", "public", "lessons"), (8192, 0))]
+        ),
+        "bloat": Table(("bloat_estimate",), [(("app", "public", "lessons"), (0.0,))]),
+    },
+    parts={
+        "locks": PartState("", 0.001, 1700000000.0),
+        "wal": PartState("permission denied", 0.002, 0.0),
+    },
+    settings=(
+        Setting("max_connections", "100", "", "integer"),
+        Setting("shared_buffers", "16384", "8kB", "integer"),
+        Setting("statement_timeout", "1500", "ms", "integer"),
+        Setting("autovacuum_work_mem", "-1", "kB", "integer"),
+        Setting("fsync", "on", "", "bool"),
+        Setting("strange.one-setting", "0.5", "", "real"),
+    ),
+    statements=Statements(
+        columns=("calls", "seconds", "rows", "wal_bytes"),
+        rows={("app", "app", "-17"): (5, 0.25, 50, 10.0), ("", "", "other"): (1, 0.5, 0, 0.0)},
+        tracked=12,
+        dealloc=3.0,
+        stats_reset_at=1700000000.0,
+        texts={"-17": 'select "a" from b'},
+    ),
+    login=Login(success=True, duration_seconds=0.0078125),
+    duration_seconds=0.015625,
+    problems=("wal: permission denied",),
+)
+
+CERTIFICATE = Certificate("site", "Authority", 2748, 1.6e9, 1.7e9, ("site.example",))
+BACKUPS = BackupFolder(
+    "db", "postgres", "/b", "*.gz", 86400.0, 10, "gzip", "verified", 3e6, 60.0, 60.0
+)
+
 READINGS: tuple[tuple[str, Any, Any], ...] = (
     (
         "docker",
@@ -137,18 +280,7 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
     (
         "postgres",
         Database("postgres", "db", 5432, "app", "app"),
-        Postgres(
-            version="15.20 (Debian)",
-            settings={"max_connections": 100.0},
-            sessions={("app", "active"): 2},
-            databases={("16384", "app"): {"numbackends": 3.0, "xact_commit": 10.0}},
-            sizes={"app": 7757159},
-            statements={
-                ("app", "app", "-17"): StatementCounts(5, 0.25, 50),
-                ("", "", "other"): StatementCounts(1, 0.5, 0),
-            },
-            statements_tracked=12,
-        ),
+        POSTGRES,
     ),
     ("postgres", Database("replica", "db2", 5432, "app", "app"), Unreachable(Cause.CONNECT)),
     *readings_redis.READINGS,
@@ -156,8 +288,19 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
         "logs",
         LogFolder("/logs", "/state", ENGINE),
         Logs(
-            logs=(ContainerLog(REDIS, {("stderr", "error"): 1}, {"stderr": 20}, lag_bytes=5),),
+            logs=(
+                ContainerLog(
+                    REDIS,
+                    {("stderr", "error"): 1},
+                    20,
+                    lag_bytes=5,
+                    last_message_at=1_700_000_000.0,
+                    matches={"oom": 1},
+                    fingerprints={"0123456789ab": 1, "other": 0},
+                ),
+            ),
             rotations=1,
+            lines_dropped={"nonsense": 2},
         ),
     ),
     (
@@ -174,11 +317,92 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
         ),
     ),
     ("probes", ProbeTarget("site", "http://n/", "site"), Probe(ProbeFailure.CONNECT, 0.5)),
+    (
+        "probes",
+        ProbeTarget("tls", "https://t/", "site"),
+        Probe(
+            ProbeFailure.TLS,
+            0.5,
+            timeout_seconds=2.0,
+            ip="10.0.0.1",
+            tls=Tls("TLS 1.3", "SUITE", False, VerifyError.EXPIRED, (CERTIFICATE,), "ab"),  # noqa: FBT003  the reading's word
+            attempts=3,
+            failures={ProbeFailure.TLS: 2},
+        ),
+    ),
+    (
+        "probes",
+        ProbeTarget("checked", "https://c/", "site"),
+        Probe(
+            None,
+            0.5,
+            status_code=200,
+            over_tls=True,
+            redirects=1,
+            last_modified=1.6e9,
+            failed_regex=False,
+            tls=Tls("TLS 1.3", "SUITE", True, chain=(CERTIFICATE,)),  # noqa: FBT003  the reading's word
+            json_values={"pool.size": 5.0},
+            health=HealthDocument(
+                HealthWord.HEALTHY, {"database": True}, {"database": 0.5}, {"database": "15.2"}
+            ),
+        ),
+    ),
+    ("nginx", NginxServer("nginx", "http://n/"), Nginx(2, 30, 29, 70, 6, 5, 4)),
+    (
+        "certificates",
+        (CertificateFile("nginx", "/c.pem"), CertificateFile("nginx", "/gone.pem")),
+        CertificateFiles(1.7e9, {"/c.pem": (CERTIFICATE,)}, {"/gone.pem": "not there"}),
+    ),
+    (
+        "disks",
+        (),
+        Disks(
+            (
+                Filesystem("/", "/dev/sda1", "ext4", 1000, 600, 500, 100, 50),
+                Filesystem("/nfs", "nas:/x", "nfs4", fault=FilesystemFault.STUCK),
+            )
+        ),
+    ),
+    ("backups", BACKUPS, Backups(1.7e9, Backup("db", "postgres", None, 1.6e9, 4096, 3, 1.5e9))),
+    (
+        "backups",
+        replace(BACKUPS, name="never", verification=None),
+        Backups(1.7e9, Backup("never", "postgres", BackupFault.MISSING)),
+    ),
+    (
+        "textfiles",
+        TextfileFolder("/t"),
+        Textfiles(
+            (
+                Textfile(
+                    "a.prom",
+                    1.6e9,
+                    (
+                        TextSamples(
+                            "job_runs_total", "Runs.", counter=True, samples=(({"job": "a"}, 3.0),)
+                        ),
+                    ),
+                ),
+                Textfile("b.prom", error="not the text format"),
+            )
+        ),
+    ),
     ("probes", ProbeTarget("late", "http://l/", "late"), Unreachable(Cause.DEADLINE)),
     ("colours", ColourSwitch("backend", "http://n/live", ("blue", "green")), LiveColour("green")),
     ("process", None, Process(1.5, 1024, 2048, 1700000000.0, 12, 1024)),
 )
-UNTOLD = ("celery", "docker", "cgroups", "network", "logs", "colours", "process")
+UNTOLD = (
+    "certificates",
+    "disks",
+    "celery",
+    "docker",
+    "cgroups",
+    "network",
+    "logs",
+    "colours",
+    "process",
+)
 
 
 def everything() -> list[Family]:
@@ -188,6 +412,7 @@ def everything() -> list[Family]:
     return [
         *families,
         *scrape.collectors(outcomes, {"redis": 3}),
+        *configuration.families(configuration.State(1.7e9, (), "web-1")),
         *scrape.exporter("1.2.3", dropped=0),
     ]
 

@@ -4,21 +4,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from exporter.collectors.postgres import statements_sql, unreachable
+from exporter.collectors.postgres.session import unreachable
 from exporter.collectors.redis import info_of
 from exporter.readings import Cause
-
-
-@pytest.mark.parametrize(
-    ("version", "column"),
-    [("1.7", "total_time"), ("1.8", "total_exec_time"), ("1.10", "total_exec_time")],
-)
-def test_the_time_column_follows_the_extensions_version(version: str, column: str) -> None:
-    assert f"sum(s.{column})" in statements_sql(version, "public")
-
-
-def test_an_odd_schema_is_quoted() -> None:
-    assert 'from "my ""schema".pg_stat_statements(false)' in statements_sql("1.10", 'my "schema')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""Which lines of a block deserve a look.
+
+Rule: a finder may name a line too many, never one too few: whoever asked looks at the line
+itself. So the plain finder and the optional one over the hyperscan library give the same
+counts, and a block of lines without a suspicious word costs a few searches and no loop.
+"""
+# ruff: noqa: PLC0415  hyperscan is optional and 3 MiB: imported where it is chosen
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from exporter.collectors.levels import TRACEBACK
+
+log = logging.getLogger(__name__)
+
+WORDS = (b"error", b"warn", b"crit", b"fatal", b"panic", b"emerg", b"alert")
+_REDIS_MARK = b" # "
+_TRACEBACK_LINE = b'{"log":"' + TRACEBACK[:20]
+
+
+class Finder(Protocol):
+    def lines(self, block: bytes) -> list[int]:
+        """Where the suspicious lines of whole lines begin, in order, each once."""
+        ...
+
+
+def _folding_table() -> bytes:
+    """Folds case, and letters so that fatal/panic and alert/emerg look alike: two searches less."""
+    table = bytearray(bytes(range(256)).lower())
+    for alike in (b"aei", b"fp", b"tng", b"lcm"):
+        for letter in alike + alike.upper():
+            table[letter] = alike[0]
+    return bytes(table)
+
+
+_FOLD = _folding_table()
+_FOLDED = tuple(dict.fromkeys(word.translate(_FOLD) for word in WORDS))
+
+
+class PlainFinder:
+    """bytes.translate and bytes.find: no dependency, some 200 MB a second."""
+
+    def __init__(self, texts: Sequence[bytes] = ()) -> None:
+        self._texts = (_TRACEBACK_LINE, *texts)
+
+    def lines(self, block: bytes) -> list[int]:
+        starts: set[int] = set()
+        folded = block.translate(_FOLD)
+        for word in _FOLDED:
+            starts.update(_lines_with(word, folded))
+        for text in self._texts:
+            starts.update(_lines_with(text, block))
+        if b"#" in block:  # of one byte: forty times as fast as the mark itself
+            starts.update(_lines_with(_REDIS_MARK, block))
+        return sorted(starts)
+
+
+def _lines_with(text: bytes, block: bytes) -> Iterator[int]:
+    at = block.find(text)
+    while at >= 0:
+        yield block.rfind(b"\n", 0, at) + 1
+        end = block.find(b"\n", at)
+        if end < 0:
+            return
+        at = block.find(text, end)
+
+
+class FastFinder:
+    """All words in one pass of hyperscan."""
+
+    def __init__(self, texts: Sequence[bytes] = ()) -> None:
+        import hyperscan
+
+        plain = [_escaped(text) for text in (_TRACEBACK_LINE, _REDIS_MARK, *texts)]
+        words = [_escaped(word) for word in WORDS]
+        flags = [hyperscan.HS_FLAG_CASELESS] * len(words) + [0] * len(plain)
+        expressions = words + plain
+        self._database = hyperscan.Database()
+        self._database.compile(
+            expressions=expressions,
+            ids=list(range(len(expressions))),
+            elements=len(expressions),
+            flags=flags,
+        )
+        self._ends: list[int] = []
+
+    def lines(self, block: bytes) -> list[int]:
+        self._ends.clear()
+        self._database.scan(block, match_event_handler=self._note)
+        starts: list[int] = []
+        line_end = -1
+        for end in sorted(self._ends):
+            if end <= line_end:
+                continue  # another match in the line that is known already
+            starts.append(block.rfind(b"\n", 0, end) + 1)
+            line_end = block.find(b"\n", end)
+            if line_end < 0:
+                break
+        return starts
+
+    def _note(self, _id: int, _begin: int, end: int, _flags: int, _context: object) -> None:
+        self._ends.append(end - 1)
+
+
+def _escaped(text: bytes) -> bytes:
+    return b"".join(b"\\x%02x" % byte for byte in text)
+
+
+def finder(texts: Sequence[bytes] = ()) -> Finder:
+    """The fastest finder that is installed."""
+    try:
+        fast = FastFinder(texts)
+    except ImportError:
+        return PlainFinder(texts)
+    log.info("logs: searched by hyperscan")
+    return fast

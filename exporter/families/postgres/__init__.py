@@ -1,0 +1,24 @@
+"""pg_*: postgres_exporter's names, types and units, with the service as label.
+
+Rule: pg_up is about this scrape; everything else is absent when it could not be read.
+"""
+
+from exporter.families.metric import Family
+from exporter.families.postgres import databases, server, sessions, settings, statements
+from exporter.readings import Postgres, Unreachable
+from exporter.targets import Database
+
+
+def families(database: Database, reading: Postgres | Unreachable) -> list[Family]:
+    service = database.service
+    if isinstance(reading, Unreachable):
+        return server.without(service, reading)
+    found = [
+        *server.families(service, reading),
+        *databases.families(service, reading),
+        *sessions.families(service, reading),
+        *settings.families(service, reading.settings),
+    ]
+    if reading.statements is not None:
+        found += statements.families(service, reading.statements)
+    return found
