@@ -30,7 +30,7 @@ from remediator.config_schema import (
     SwitchSection,
     TargetSection,
 )
-from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step
+from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step, StormLimits
 from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
 
 
@@ -137,6 +137,13 @@ def _policy(file: ConfigFile) -> Policy:
             within_seconds=file.breaker.within,
             runs_per_day=file.breaker.runs_per_day,
             trial_after_seconds=file.breaker.trial_after,
+        ),
+        storm=StormLimits(
+            targets=file.storm.targets,
+            within_seconds=file.storm.within,
+            share=file.storm.share,
+            at_least=file.storm.at_least,
+            calm_seconds=file.storm.calm,
         ),
         topology={
             key: _target(key, section, excludes[key], file.topology)

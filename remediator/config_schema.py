@@ -51,10 +51,28 @@ class GlobalLimits(Section):
 
 class BreakerSection(Section):
     failures: Annotated[int, Field(ge=1, le=10)] = 2
+    """So many failed runs in a row open the breaker."""
     runs: Annotated[int, Field(ge=1, le=10)] = 3
+    """So many runs in the time of `within` open it, however they ended."""
     within: Positive = 6 * 3600.0
+    """The time that `runs` counts in."""
     runs_per_day: Annotated[int, Field(ge=1, le=10)] = 6
+    """So many runs in a day open it."""
     trial_after: Positive = 6 * 3600.0
+    """An entry whose risk is safe may try once more after this."""
+
+
+class StormSection(Section):
+    targets: Annotated[int, Field(ge=1)] = 5
+    """More targets than this that broke at once are a storm."""
+    within: Positive = 120.0
+    """The time that `targets` counts in."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """More than this part of all services, each broken by itself, is a storm too."""
+    at_least: Annotated[int, Field(ge=2)] = 3
+    """Fewer broken services than this are never a storm by their share."""
+    calm: Seconds = 300.0
+    """Nothing is begun until it has been calm for this long."""
 
 
 class RedisSection(Section):
@@ -260,8 +278,11 @@ class ConfigFile(Section):
     dependency_settle: Seconds = 30.0
     """A dependency counts as broken until it has been quiet for this long."""
     limits: GlobalLimits = GlobalLimits()
-    breaker: BreakerSection = BreakerSection()
     """Over everything: a storm ends at a human."""
+    breaker: BreakerSection = BreakerSection()
+    """When an entry is off for a target until a human resets it."""
+    storm: StormSection = StormSection()
+    """When so much is broken at once that nothing is begun."""
     topology: Annotated[dict[Name, TargetSection], Field(min_length=1)]
     """What may be touched; the keys are the label `service`."""
     runbooks: Annotated[list[RunbookSection], Field(min_length=1)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from remediator import breaker
+from remediator import breaker, storm
 from remediator.alerts import is_same_alert
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
@@ -16,7 +16,9 @@ from remediator.policy import Mode, Policy, Risk
 from remediator.ports import AlertState
 from remediator.runs import ACTIVE, Allowed, Blocked, Judgement, PastRun, Verdict
 
-FOR_GOOD = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.BUDGET_EXHAUSTED, Reason.BREAKER_OPEN})
+FOR_GOOD = frozenset(
+    {Reason.ATTEMPTS_EXHAUSTED, Reason.BUDGET_EXHAUSTED, Reason.BREAKER_OPEN, Reason.STORM}
+)
 """Blocks that waiting does not lift soon: a human is called."""
 
 BLIND = frozenset(
@@ -37,7 +39,8 @@ class Case:
     """All that the guards look at. `state` None: Prometheus could not be asked.
 
     `started_at` is when the alert began; `past` are the runs that were ever allowed within
-    `policy.memory_seconds`, this run not among them. `paused` says why nothing may begin.
+    `policy.memory_seconds`, this run not among them. `paused` says why nothing may begin;
+    `storm_at` is when it last stormed.
     """
 
     plan: Plan
@@ -47,17 +50,17 @@ class Case:
     past: tuple[PastRun, ...]
     now: datetime
     paused: str | None = None
+    storm_at: datetime | None = None
 
 
 def judge(case: Case) -> Judgement:
     """Ask every guard, in order, and say what that makes of the run."""
     verdicts = tuple(Verdict(name, guard(case)) for name, guard in GUARDS)
     reasons = {verdict.answer.reason for verdict in verdicts if isinstance(verdict.answer, Blocked)}
-    if not reasons:
-        return Judgement(State.CLAIMED, verdicts)
+    state = State.BLOCKED if reasons else State.CLAIMED
     if reasons == {Reason.MODE_OBSERVE}:
-        return Judgement(State.SKIPPED, verdicts)  # it would have acted now
-    return Judgement(State.BLOCKED, verdicts)
+        state = State.SKIPPED  # it would have acted now
+    return Judgement(state, verdicts, storms=_storm_now(case) is not None)
 
 
 def needs_human(blocks: frozenset[Reason], blocked_since: datetime, now: datetime) -> Reason | None:
@@ -139,6 +142,21 @@ def dependencies(case: Case) -> Allowed | Blocked:
     return Allowed(f"no alert fires on {', '.join(needed)}")
 
 
+def storm_brake(case: Case) -> Allowed | Blocked:
+    """Many faults at once have one cause, which no runbook entry knows."""
+    if case.state is None:
+        return Blocked(Reason.PROMETHEUS_UNREACHABLE, "Prometheus could not be asked")
+    found = _storm_now(case)
+    if found is not None:
+        return Blocked(Reason.STORM, found)
+    if case.storm_at is not None:
+        calm, wanted = (case.now - case.storm_at).total_seconds(), case.policy.storm.calm_seconds
+        if calm < wanted:
+            detail = f"calm for {max(calm, 0):.0f} s after a storm, {wanted:.0f} s are wanted"
+            return Blocked(Reason.STORM, detail)
+    return Allowed("no storm")
+
+
 def target_free(case: Case) -> Allowed | Blocked:
     taken = {case.plan.target.key} | case.plan.target.excludes
     for run in case.past:
@@ -198,12 +216,20 @@ GUARDS: tuple[tuple[str, Guard], ...] = (
     ("not_muted", not_muted),
     ("firing_age", firing_age),
     ("dependencies", dependencies),
+    ("storm_brake", storm_brake),
     ("target_free", target_free),
     ("cooldown", cooldown),
     ("attempts", attempts),
     ("budget", budget),
     ("circuit_breaker", circuit_breaker),
 )
+
+
+def _storm_now(case: Case) -> str | None:
+    if case.state is None:
+        return None
+    in_flight = [run.target for run in case.past if run.state in ACTIVE]
+    return storm.seen(case.state, in_flight, case.policy, case.now)
 
 
 def _counted(runs: Iterable[PastRun]) -> list[PastRun]:

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     SILENCED = "silenced"
     INHIBITED = "inhibited"
     DEPENDENCY_FIRING = "dependency_firing"
+    STORM = "storm"
     TARGET_BUSY = "target_busy"
     COOLDOWN = "cooldown"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
@@ -89,6 +90,7 @@ BLOCKING = (
     Reason.SILENCED,
     Reason.INHIBITED,
     Reason.DEPENDENCY_FIRING,
+    Reason.STORM,
     Reason.TARGET_BUSY,
     Reason.COOLDOWN,
     Reason.ATTEMPTS_EXHAUSTED,

@@ -26,7 +26,7 @@ from remediator.ports import (
     Transient,
     Verifier,
 )
-from remediator.runs import ACTIVE, Ending, Incident, Judgement, PastRun, Run
+from remediator.runs import ACTIVE, Ending, Incident, Judgement, Ledger, Run
 
 
 class RunJournal(Protocol):
@@ -36,7 +36,7 @@ class RunJournal(Protocol):
         self,
         incident_id: int,
         plan: Plan,
-        judge: Callable[[tuple[PastRun, ...]], Judgement],
+        judge: Callable[[Ledger], Judgement],
         now: datetime,
     ) -> Run: ...
 
@@ -94,8 +94,17 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
     run = ports.journal.claim(  # guard
         incident.id,
         plan,
-        lambda past: guards.judge(
-            guards.Case(plan, policy, incident.started_at, state, past, now, paused)
+        lambda ledger: guards.judge(
+            guards.Case(
+                plan=plan,
+                policy=policy,
+                started_at=incident.started_at,
+                state=state,
+                past=ledger.past,
+                now=now,
+                paused=paused,
+                storm_at=ledger.storm_at,
+            )
         ),
         now,
     )

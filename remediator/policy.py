@@ -66,6 +66,17 @@ class Runbook:
 
 
 @dataclass(frozen=True, slots=True)
+class StormLimits:
+    """More than `targets` that began within a time, or more than `share` of the services."""
+
+    targets: int = 5
+    within_seconds: float = 120.0
+    share: float = 0.3
+    at_least: int = 3
+    calm_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Everything that decides. `runbook_of_alert` maps an alert name to its one runbook id."""
 
@@ -77,6 +88,7 @@ class Policy:
     runbooks: Mapping[str, Runbook]
     runbook_of_alert: Mapping[str, str]
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
+    storm: StormLimits = field(default_factory=StormLimits)
 
     def rungs(self, runbook_id: str) -> tuple[str, ...]:
         """The runbook and then its ladder, each rung followed by its own ladder, none twice."""

@@ -36,10 +36,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All guards' verdicts, and the state that they put the run in."""
+    """All guards' verdicts, and the state that they put the run in.
+
+    `storms`: it does now, which the guards must remember.
+    """
 
     state: State
     verdicts: tuple[Verdict, ...]
+    storms: bool = False
 
     @property
     def blocks(self) -> tuple[Blocked, ...]:
@@ -60,6 +64,14 @@ class PastRun:
     claimed_at: datetime
     ended_at: datetime | None
     forgiven: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the journal holds for the guards, read in the transaction that claims."""
+
+    past: tuple[PastRun, ...] = ()
+    storm_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

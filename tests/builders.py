@@ -14,7 +14,7 @@ from remediator.metrics import Metrics
 from remediator.pages import Pages
 from remediator.pipeline import Ports, RunJournal, remediate
 from remediator.planner import triage
-from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step
+from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step, StormLimits
 from remediator.reconcile import Reconciler
 from remediator.runs import Change
 from remediator.topology import Target
@@ -70,6 +70,7 @@ def a_policy(**changes: Any) -> Policy:  # noqa: ANN401 - the fields of a Policy
             "cache": Target("cache", "data", "c-cache"),
         },
         runbooks={runbook.id: runbook for runbook in runbooks},
+        storm=StormLimits(at_least=4),
         runbook_of_alert={name: book.id for book in runbooks for name in book.alerts},
     )
     return replace(policy, **changes)

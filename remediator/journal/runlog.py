@@ -21,6 +21,7 @@ from remediator.runs import (
     Escalation,
     Incident,
     Judgement,
+    Ledger,
     PastRun,
     Run,
     StepRecord,
@@ -75,7 +76,7 @@ class RunLog:
         self,
         incident_id: int,
         plan: Plan,
-        judge: Callable[[tuple[PastRun, ...]], Judgement],
+        judge: Callable[[Ledger], Judgement],
         now: datetime,
     ) -> Run:
         """Judge the incident's waiting run, or a new one, and write what was said.
@@ -91,7 +92,11 @@ class RunLog:
                 row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
                 raise AssertionError("a run that was just added is there")
-            judgement = judge(self.past(now, but=row["id"]))
+            storm = database.one("storm")
+            storm_at = to_time(storm["at"]) if storm is not None else None
+            judgement = judge(Ledger(self.past(now, but=row["id"]), storm_at))
+            if judgement.storms:
+                database.do("saw_storm", at=to_text(now))
             first = judgement.blocks[0] if judgement.blocks else None
             reason = first.reason if first else None
             changed = judgement.state is not State.BLOCKED or row["reason"] != reason

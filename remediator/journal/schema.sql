@@ -1,4 +1,4 @@
--- The journal, version 3. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 4. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -130,4 +130,10 @@ CREATE TABLE breaker_resets (
 ) STRICT;
 CREATE INDEX resets_of_breaker ON breaker_resets (runbook, target, at);
 
-PRAGMA user_version = 3;
+-- When it last stormed.
+CREATE TABLE storm (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    at TEXT NOT NULL
+) STRICT;
+
+PRAGMA user_version = 4;

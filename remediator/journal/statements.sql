@@ -178,3 +178,9 @@ DELETE FROM pauses WHERE source = :source;
 
 -- name: reset_breaker
 INSERT INTO breaker_resets (runbook, target, by, at) VALUES (:runbook, :target, :by, :at);
+
+-- name: storm
+SELECT at FROM storm;
+
+-- name: saw_storm
+INSERT OR REPLACE INTO storm (only, at) VALUES (1, :at);

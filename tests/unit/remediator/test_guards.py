@@ -62,6 +62,7 @@ def test_a_plain_case_is_allowed_by_every_guard_and_claimed() -> None:
         "not_muted",
         "firing_age",
         "dependencies",
+        "storm_brake",
         "target_free",
         "cooldown",
         "attempts",
@@ -94,7 +95,14 @@ def test_fresh_data(age: float | None, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    "guard", [guards.fresh_data, guards.still_firing, guards.not_muted, guards.dependencies]
+    "guard",
+    [
+        guards.fresh_data,
+        guards.still_firing,
+        guards.not_muted,
+        guards.dependencies,
+        guards.storm_brake,
+    ],
 )
 def test_an_unreachable_prometheus_blocks(guard: Guard) -> None:
     assert says(guard, a_case(state=None)) is Reason.PROMETHEUS_UNREACHABLE

@@ -17,7 +17,7 @@ from remediator.pipeline import RunJournal
 from remediator.planner import Plan
 from remediator.policy import Step
 from remediator.ports import Check
-from remediator.runs import Ending, Judgement, PastRun, Run
+from remediator.runs import Ending, Judgement, Ledger, Run
 from tests.builders import DB_DOWN, DOWN, Loop, a_policy
 from tests.fakes import START
 
@@ -186,7 +186,7 @@ class Mortal:
         self,
         incident_id: int,
         plan: Plan,
-        judge: Callable[[tuple[PastRun, ...]], Judgement],
+        judge: Callable[[Ledger], Judgement],
         now: datetime,
     ) -> Run:
         self._die(after=False)
@@ -268,8 +268,8 @@ def test_the_guards_count_what_the_claim_reads_in_its_own_transaction(loop: Loop
     loop.told(DOWN | {"service": "worker"})
     seen: list[list[str]] = []
 
-    def judge(past: tuple[PastRun, ...]) -> Judgement:
-        seen.append([run.target for run in past])
+    def judge(ledger: Ledger) -> Judgement:
+        seen.append([run.target for run in ledger.past])
         return Judgement(State.CLAIMED, ())
 
     incidents = {incident.target: incident.id for incident in loop.runs.open_incidents()}
