@@ -13,7 +13,6 @@ import threading
 import time
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from queue import SimpleQueue
 
 from exporter.collectors.port import Clocks
 from exporter.config import Config, Invalid, load
@@ -26,6 +25,7 @@ from exporter.web.server import Server
 log = logging.getLogger("exporter")
 
 EXIT_BAD_CONFIG = 2
+SIGNALS = frozenset([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,6 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"{flags.config_file}: good\n")
         return 0
     _raise_descriptor_limit()
+    if not flags.print:
+        # Before any thread starts, for threads inherit it: one that took the signal would leave
+        # the main thread asleep. Waited for in _serve.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     clocks = Clocks(monotonic=time.monotonic, wall=time.time)
     running = Running(flags.config_file, config, clocks, load)
     exporter = Exporter(
@@ -114,15 +118,12 @@ def _serve(config: Config, exporter: Exporter, access: Access) -> int:
     except OSError as error:
         log.error("%s: cannot listen: %s", config.listen, error)  # noqa: TRY400  no traceback for a port in use
         return 1
-    events: SimpleQueue[int] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _: events.put(number))
     thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
     thread.start()
     log.info("listening on %s", config.listen)
     # Ready is who has scraped once; Prometheus may come late.
     threading.Thread(target=exporter.scrape, name="first-scrape", daemon=True).start()
-    while events.get() == signal.SIGHUP:
+    while signal.sigwait(SIGNALS) == signal.SIGHUP:
         exporter.reload()
     log.info("stopping")
     server.shutdown()

@@ -98,11 +98,10 @@ def _key(file: str) -> tuple[str, ...]:
 def der(tag: int, *parts: bytes) -> bytes:
     """One element of DER."""
     body = b"".join(parts)
-    length = bytes([len(body)])
-    if len(body) > 127:
-        size = (len(body).bit_length() + 7) // 8
-        length = bytes([0x80 | size]) + len(body).to_bytes(size, "big")
-    return bytes([tag]) + length + body
+    if len(body) < 0x80:
+        return bytes([tag, len(body)]) + body
+    size = (len(body).bit_length() + 7) // 8
+    return bytes([tag, 0x80 | size]) + len(body).to_bytes(size, "big") + body
 
 
 def der_name(common_name: str) -> bytes:
