@@ -54,7 +54,7 @@ def run(quick: bool) -> list[Row]:
                 rss_mib(ours),
                 "MiB",
                 sum_of_peers,
-                "the five exporters of Debian together, without one for containers",
+                "the five peers together",
                 at_most(60),
             ),
             Row("start to the end of the first scrape", median(starts), "s", bar=at_most(1)),

@@ -55,7 +55,12 @@ def run(quick: bool) -> list[Row]:
             bar=at_most(50),
         ),
         Row("the same, own CPU", used * 1e3, "ms"),
-        Row(f"{what} that are new, acknowledged and on disk", median([first, *fresh]) * 1e3, "ms"),
+        Row(
+            f"{what} that are new, acknowledged and on disk: median",
+            median([first, *fresh]) * 1e3,
+            "ms",
+            bar=at_most(50),
+        ),
         Row(f"burst of {BURST:,} distinct alerts: lost", lost, "alerts", bar=at_most(0)),
         Row("the same: until the last is acknowledged", took, "s"),
         Row(f"the same: memory after it (before: {before:.0f} MiB)", after, "MiB"),
