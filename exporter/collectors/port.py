@@ -5,11 +5,12 @@ the same monotonic clock), and returns Unreachable for what a target may do to i
 raises.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 from exporter.readings import Containers, Unreachable
+from exporter.readings.logs import Recurring
 
 R_co = TypeVar("R_co", covariant=True)
 Clock = Callable[[], float]
@@ -34,6 +35,13 @@ class Instant(Protocol):
     def instant(self) -> bool:
         """True: collect() would now read this machine's memory and kernel only."""
         ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A collector with something for the page for people that no metric may hold: text."""
+
+    def recurring(self) -> Sequence[Recurring]: ...
 
 
 class ContainerSet(Protocol):

@@ -13,7 +13,7 @@ from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from exporter.collectors.history import History
-from exporter.collectors.port import Clock
+from exporter.collectors.port import Clock, Shows
 from exporter.exposition import CONTENT_TYPE, Encoder
 from exporter.families import configuration, probes
 from exporter.families import scrape as own
@@ -168,7 +168,10 @@ class Exporter:
 
     def landing(self) -> Answer:
         state = self._configuration.in_force().state
-        page = landing_page(self._version, state, self._scraper.states())
+        states = self._scraper.states()
+        collectors = [opened.collector for opened, _ in states]
+        recurring = [e for c in collectors if isinstance(c, Shows) for e in c.recurring()]
+        page = landing_page(self._version, state, states, recurring)
         return Answer(200, page, "text/html; charset=utf-8")
 
     def _budget(self, header: str | None) -> float:

@@ -12,6 +12,7 @@ from exporter.collectors import Opened
 from exporter.collectors.history import Result
 from exporter.families.configuration import State
 from exporter.families.scrape import Outcome
+from exporter.readings.logs import Recurring
 from exporter.targets import ProbeTarget
 
 _PAGE = """<!DOCTYPE html>
@@ -34,12 +35,18 @@ p {{ margin: 0; overflow-wrap: anywhere; }} small {{ opacity: .8; }}
 {configuration}
 <h2>Collectors</h2>
 {collectors}
+{recurring}
 </body></html>
 """
+# More would be a log viewer; the counts of the rest are in /metrics.
+_MOST_RECURRING = 50
 
 
 def landing_page(
-    version: str, state: State, states: Sequence[tuple[Opened, Outcome | None]]
+    version: str,
+    state: State,
+    states: Sequence[tuple[Opened, Outcome | None]],
+    recurring: Sequence[Recurring] = (),
 ) -> bytes:
     # Failing ones first: on a phone they are what is seen without scrolling.
     ordered = sorted(states, key=lambda pair: not (pair[1] and pair[1].error))
@@ -50,6 +57,7 @@ def landing_page(
         summary=f"{failing} of {len(states)} failing" if failing else "all collectors good",
         configuration=_configuration(state),
         collectors="\n".join(_collector(opened, outcome) for opened, outcome in ordered),
+        recurring=_recurring(recurring[:_MOST_RECURRING]),
     )
     return page.encode("utf-8", "replace")
 
@@ -83,6 +91,19 @@ def _collector(opened: Opened, outcome: Outcome | None) -> str:
         f'<article class="failing"><p><b>{name}</b> failing <small>{took}</small></p>'
         f"<p>{html.escape(outcome.error)}</p></article>"
     )
+
+
+def _recurring(errors: Sequence[Recurring]) -> str:
+    """The log review: what goes wrong again and again, with a sample of its text."""
+    if not errors:
+        return ""
+    articles = (
+        f'<article class="failing"><p><b>{html.escape(error.name)}: {error.count} times</b> '
+        f"<small>{html.escape(error.fingerprint)}, last {_when(error.seen_at)}</small></p>"
+        f"<p>{html.escape(error.sample or 'no sample since the start')}</p></article>"
+        for error in errors
+    )
+    return "<h2>Recurring errors</h2>\n" + "\n".join(articles)
 
 
 def _configuration(state: State) -> str:

@@ -104,6 +104,20 @@ MISTAKES = {
         "celery.late.prefix: is not a known key",
     ],
     "celery-redis": ["celery.celery.redis: 'cache' is not one of redis"],
+    "logs": [
+        "logs.ask_engine: must be true or false",
+        f"logs.patterns.Upper Case: {NAME}",
+        "logs.patterns.short.text: must be at least 3 characters",
+        (
+            'logs.patterns.escaped.text: must be plain ASCII without ", \\, <, > or &: '
+            "the log file escapes them"
+        ),
+        (
+            "logs.patterns.broken.regex: is not a regular expression: missing ), unterminated "
+            "subpattern at position 5"
+        ),
+        "logs.patterns.unknown.flags: is not a known key",
+    ],
     "many": [
         "docker: is written twice, again in line 3",
         "listen: must be host:port such as 0.0.0.0:9180",
