@@ -193,11 +193,11 @@ def test_errors_are_counted_from_the_log_of_a_real_container(
             for expected in (1, 2, 3, 4):  # 40 kB each: rotates
                 docker("exec", name, "touch", "/tmp/go")
                 eventually(lambda e=expected: count(exporter, "stderr", "error") == e)  # type: ignore[misc]
-            eventually(lambda: count(exporter, "stdout", "unknown") == 4)
+            eventually(lambda: count(exporter, "stdout", "other") == 4)
             assert exporter.metrics().one("container_log_rotations_total")
             assert exporter.metrics().one("container_log_partials_joined_total") == 4
         docker("exec", name, "touch", "/tmp/go")
         time.sleep(0.3)  # the line is written while nobody reads
         with served(config(project, extra=logs)) as exporter:
             eventually(lambda: count(exporter, "stderr", "error") == 5)
-            assert count(exporter, "stdout", "unknown") == 5
+            assert count(exporter, "stdout", "other") == 5
