@@ -6,8 +6,10 @@ another one is twice as frequent, and no count ever falls. Text never becomes a 
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +30,7 @@ _HEX = re.compile(rb"\b[0-9a-fA-F]{8,}(?:-[0-9a-fA-F]{4,})*\b")
 _JSON_TEXT = re.compile(
     rb'\\"(?:msg|message|event|error|exception)\\":\s*\\"((?:[^\\]|\\\\\\"|\\[^"])*)', re.IGNORECASE
 )
+_UNPRINTABLE = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x1f\x7f]")
 _SECRETS = re.compile(
     r"(?i)((?:pass(?:word|wd)?|pwd|secret|token|api[_-]?key|access[_-]?key|authorization|cookie"
     r"|credential)s?[\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?(?:\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)"
@@ -35,6 +38,14 @@ _SECRETS = re.compile(
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}")
 _URL_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@/]+@", re.IGNORECASE)
 _LONG_WORD = re.compile(r"\b(?=[A-Za-z_+/-]*\d)[A-Za-z0-9_+/.-]{32,}={0,2}")
+
+
+def decoded(message: bytes) -> str:
+    """A message as it was before the engine escaped it."""
+    for cut in range(min(6, len(message))):  # it may end in the middle of an escape
+        with suppress(ValueError):
+            return str(json.loads(b'"' + message[: len(message) - cut] + b'"', strict=False))
+    return message.decode("utf-8", "replace")
 
 
 def form_of(message: bytes) -> bytes:
@@ -54,8 +65,7 @@ def fingerprint_of(message: bytes) -> str:
 
 def sample_of(message: bytes) -> str:
     """What people may read: unescaped, without credentials, short."""
-    text = _ESCAPES.sub(b" ", message[: 4 * _SAMPLE]).decode("utf-8", "replace")
-    text = text.replace('\\"', '"').replace("\\\\", "\\")
+    text = _UNPRINTABLE.sub(" ", decoded(message[: 4 * _SAMPLE]))
     text = _URL_PASSWORD.sub(r"\1:***@", text)
     text = _SECRETS.sub(r"\1***", text)
     text = _LONG_WORD.sub("***", _BEARER.sub(r"\1 ***", text))

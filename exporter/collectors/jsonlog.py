@@ -33,14 +33,16 @@ class OpenFile:
     head: bytes
     offset: int = 0
     tail: bytes = b""
+    seen: tuple[int, int] = (-1, 0)  # size and time of change when it was last compared
 
     def same(self) -> bool:
         """Still the file that was read: as long at least, and with the same bytes."""
-        size = os.fstat(self.fd).st_size
-        if size < self.offset:
+        status = os.fstat(self.fd)
+        if status.st_size < self.offset:
             return False
-        if size == self.offset and self.head:
-            return True  # nothing new to be wrong about
+        before, self.seen = self.seen, (status.st_size, status.st_mtime_ns)
+        if before == self.seen:
+            return True
         begin = self.offset - len(self.tail)
         return (
             os.pread(self.fd, len(self.head), 0) == self.head
@@ -61,6 +63,7 @@ class JsonLog:
 
     def __init__(self, path: Path, counter: LineCounter, noticed: Noticed) -> None:
         self._path = path
+        self._name = str(path)  # looked at all the time, and a Path is slow to look at
         self._counter = counter
         self._noticed = noticed
         self._files: deque[OpenFile] = deque()  # oldest first; the last one is being written
@@ -113,7 +116,7 @@ class JsonLog:
             self._files.extend(self._resume())
             return
         try:
-            if self._path.stat().st_ino == self._files[-1].inode:
+            if os.stat(self._name).st_ino == self._files[-1].inode:  # noqa: PTH116  as above
                 return
         except FileNotFoundError:
             return

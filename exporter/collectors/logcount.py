@@ -5,14 +5,13 @@ what follows an error, are taken apart. Blocks with pieces of long messages or w
 that is not the engine's JSON are gone through line by line, with the same result.
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from exporter.collectors.fingerprints import Fingerprints
+from exporter.collectors.fingerprints import Fingerprints, decoded
 from exporter.collectors.levels import Events, Level
 from exporter.collectors.matcher import Finder
 
@@ -40,13 +39,6 @@ class Pattern:
         if self.text not in message:
             return False
         return self.regex is None or self.regex.search(decoded(message)) is not None
-
-
-def decoded(message: bytes) -> str:
-    try:
-        return str(json.loads(b'"' + message + b'"', strict=False))
-    except ValueError:  # cut in the middle of an escape, or not UTF-8
-        return message.decode("utf-8", "replace")
 
 
 @dataclass(slots=True)

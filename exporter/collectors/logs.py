@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 DUTY = 0.3  # of one core, while there is something to read
 SLICE_SECONDS = 0.02
-IDLE_SECONDS = 0.25
+SHORTEST_IDLE_SECONDS, LONGEST_IDLE_SECONDS = 0.05, 1.0
 SET_SECONDS = 1.0
 SAVE_SECONDS = 2.0
 SAVE_AFTER_ROTATION_SECONDS = 0.1
@@ -51,7 +51,9 @@ class LogCollector:
         self._reads_files = not folder.ask_engine
         self._looked_at = self._saved_at = self._durable_at = float("-inf")
         self._saved_rotations = 0
+        self._idle = SHORTEST_IDLE_SECONDS
         self._dirty = True
+        self._ids: frozenset[str] = frozenset()
         self._save_problem = ""  # told at every scrape until a save works again
         self._wake = threading.Event()
         self._stopping = False
@@ -121,7 +123,10 @@ class LogCollector:
         if wanted:
             self._tell(asked, unreachable)
         if not read:
-            return IDLE_SECONDS
+            # Quiet for longer: looked at less often.
+            self._idle = min(2 * self._idle, LONGEST_IDLE_SECONDS)
+            return self._idle
+        self._idle = SHORTEST_IDLE_SECONDS
         spent = self._clocks.monotonic() - began_at
         return spent * (1 / DUTY - 1)
 
@@ -132,7 +137,11 @@ class LogCollector:
         found = self._containers.known(now + SET_PATIENCE_SECONDS)
         if isinstance(found, Unreachable):
             return found
-        self._tail.watch([c for c in found.containers if self._engine.watches(c.project)])
+        watched = [c for c in found.containers if self._engine.watches(c.project)]
+        self._tail.watch(watched)
+        # Where a quiet log begins to be followed must be known to the next process as well.
+        ids = frozenset(container.id for container in watched)
+        self._dirty, self._ids = self._dirty or ids != self._ids, ids
         return None
 
     def _due(self) -> bool:

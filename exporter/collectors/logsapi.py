@@ -102,7 +102,7 @@ class EngineLog:
                 stdout=stream == "stdout",
                 stderr=stream == "stderr",
                 timestamps=True,
-                since=since,
+                since=max(1, since),  # docker-py refuses 0
                 stream=True,
                 follow=False,
             )
