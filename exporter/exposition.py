@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from exporter.families.metric import Family, Metric
+from exporter.families.metric import Family, Metric, Sample
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_LABEL = 1024
@@ -40,6 +40,8 @@ class _Page:
     values: tuple[float, ...]
     template: str
     text: str
+    # A tuple of samples cannot change: the same one again is the same text.
+    same: tuple[Sample, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -79,7 +81,12 @@ class Encoder:
     def _filled(self, metric: Metric, group: list[Family]) -> _Page | None:
         """The page with the numbers of now; None when the series are not those of last time."""
         page = self._pages.get(metric)
-        if page is None or page.shape != _shape(group):
+        if page is None:
+            return None
+        samples = group[0].samples
+        if len(group) == 1 and samples is page.same:
+            return page
+        if page.shape != _shape(group):
             return None
         keys, values = _columns(group)
         if keys != page.keys:
@@ -90,6 +97,7 @@ class Encoder:
             except (TypeError, ValueError):
                 return None
             page.text, page.values = page.template % figures, values
+        page.same = samples if len(group) == 1 and isinstance(samples, tuple) else None
         return page
 
     def _learn(self, metric: Metric, group: list[Family], text: str) -> None:

@@ -22,7 +22,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class PartState:
-    """How reading one part went. last_success_at: Unix seconds, 0 = never."""
+    """How reading one part went.
+
+    last_success_at: Unix seconds, of a part whose answer is kept for a while; else 0.
+    """
 
     error: str = ""
     duration_seconds: float = 0.0

@@ -5,7 +5,7 @@ kept for a while: successes only, dropped when they are too old, with the time o
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,6 +16,7 @@ from exporter.collectors.postgres.pgss import StatementReader
 from exporter.collectors.postgres.queries import (
     HELLO,
     HELLO_COLUMNS,
+    HELLO_FINDS,
     QUERIES,
     SETTINGS,
     Keep,
@@ -46,6 +47,7 @@ class Kept:
 
     table: Table
     read_at: float  # monotonic
+    success_at: float  # Unix seconds
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Found:
 
     deadline: float
     version: int
+    empty: set[str] = field(default_factory=set)  # parts with no row to read
     tables: dict[str, Table] = field(default_factory=dict)
     parts: dict[str, PartState] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -69,7 +72,7 @@ class PostgresCollector:
         self._others: dict[str, Session] = {}
         self._statements = StatementReader(target, self._clock)
         self._kept: dict[tuple[str, str], Kept] = {}
-        self._successes: dict[str, float] = {}  # part -> Unix seconds
+        self._columns: dict[str, tuple[str, ...]] = {}  # of each statement
         self._names: dict[str, str] = {}  # oid of a database -> its name
         self._settings: tuple[tuple[object, ...], float, tuple[Setting, ...]] | None = None
         self._login: Login | None = None
@@ -130,7 +133,9 @@ class PostgresCollector:
         self._login = Login(success=True, duration_seconds=took)
 
     def _read(self, hello: tuple[Any, ...], found: Found, began_at: float) -> Postgres:
-        found.tables["server"] = Table(HELLO_COLUMNS, [((), tuple(hello[4:]))])
+        server, finds = hello[4 : 4 + len(HELLO_COLUMNS)], hello[-len(HELLO_FINDS) :]
+        found.tables["server"] = Table(HELLO_COLUMNS, [((), server)])
+        found.empty = {part for part, there in zip(HELLO_FINDS, finds, strict=True) if not there}
         settings = self._part(found, "settings", lambda: self._read_settings(hello[3:5]))
         for query in self._queries:
             if query.scope is Scope.SERVER:
@@ -149,7 +154,7 @@ class PostgresCollector:
             settings=settings or (),
             statements=statements,
             login=self._login,
-            duration_seconds=self._clock() - began_at,
+            duration_seconds=round(self._clock() - began_at, 6),
             problems=tuple(found.problems),
         )
 
@@ -166,7 +171,6 @@ class PostgresCollector:
         else:
             try:
                 answer = read()
-                self._successes[part] = self._clocks.wall()
             except psycopg.Error as failure:
                 if not self._main.is_open:
                     raise
@@ -176,8 +180,8 @@ class PostgresCollector:
         before = found.parts.get(part, PartState())
         found.parts[part] = PartState(
             before.error or error,
-            before.duration_seconds + self._clock() - began_at,
-            self._successes.get(part, 0.0),
+            round(before.duration_seconds + self._clock() - began_at, 6),
+            before.last_success_at,
         )
         return answer
 
@@ -189,16 +193,17 @@ class PostgresCollector:
         kept, lasts = self._kept.get(place), self._lasts(query.keep)
         now = self._clock()
         if kept is None or now - kept.read_at >= lasts:
-            table = self._part(found, query.part, lambda: self._ask(session, query, sql))
+            table = self._part(found, query.part, lambda: self._ask(found, session, query, sql))
             if table is not None:
-                kept = Kept(table, now)
+                kept = Kept(table, now, round(self._clocks.wall(), 3))
                 if lasts:
                     self._kept[place] = kept
             elif kept is not None and now - kept.read_at >= lasts * _DROPPED_AFTER:
                 kept = self._kept.pop(place, None) and None
-        else:
-            found.parts[query.part] = PartState(last_success_at=self._successes[query.part])
         if kept is not None:
+            state = found.parts.get(query.part, PartState())
+            if lasts:
+                found.parts[query.part] = replace(state, last_success_at=kept.success_at)
             found.tables[query.part] = _joined(found.tables.get(query.part), kept.table)
 
     def _lasts(self, keep: Keep) -> float:
@@ -206,15 +211,19 @@ class PostgresCollector:
             return 0.0
         return self._target.slow_interval * (_LONG if keep is Keep.LONG else 1)
 
-    def _ask(self, session: Session, query: Query, sql: str) -> Table:
+    def _ask(self, found: Found, session: Session, query: Query, sql: str) -> Table:
+        if query.part in found.empty:
+            return Table((), ())
         taken = ((getattr(self._target, name)) for name in query.takes)
         parameters = tuple(list(value) if isinstance(value, tuple) else value for value in taken)
         cursor = session.execute(sql, parameters)
         rows = [(row[: query.labels], row[query.labels :]) for row in cursor.fetchall()]
-        columns = tuple(column.name for column in cursor.description or ())[query.labels :]
+        columns = self._columns.get(sql)
+        if columns is None:
+            names = (column.name for column in cursor.description or ())
+            columns = self._columns[sql] = tuple(names)[query.labels :]
         if query.by_datid:
-            names = self._names
-            rows = [((names.get(k[0], ""), *k[1:]), n) for k, n in rows]
+            rows = [((self._names.get(k[0], ""), *k[1:]), n) for k, n in rows]
         if query.part == "stat_database":
             self._names = {labels[0]: labels[1] for labels, _ in rows}
         return Table(columns, rows)

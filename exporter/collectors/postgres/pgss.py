@@ -63,10 +63,10 @@ def wording(extension_version: str, schema: str) -> Wording:
     numbers = tuple(int(part) for part in re.findall(r"\d+", extension_version)[:2])
     columns = _columns(numbers)
     toplevel = "s.toplevel::int" if numbers >= (1, 9) else "1"
-    signature = (
-        "hashint8extended(s.calls, s.queryid) # "
-        f"hashint8extended(s.userid::int8 << 32 | s.dbid::int8, {toplevel})"
-    )
+    # The hash spreads over all bits, so what never changes need not be hashed.
+    signature = "hashint8extended(s.calls, s.queryid) # (s.userid::int8 << 32) # s.dbid::int8"
+    if numbers >= (1, 9):
+        signature += " # s.toplevel::int4::int8"
     quoted = schema if _IDENTIFIER.fullmatch(schema) else '"' + schema.replace('"', '""') + '"'
     # A schema's name may hold what is a placeholder to the client library.
     quoted = quoted.replace("%", "%%")
@@ -95,17 +95,12 @@ def _columns(version: tuple[int, ...]) -> dict[str, str]:
         "block_write_seconds": f"s.{block}_write_time / 1000",
         "shared_blks_hit": "s.shared_blks_hit",
         "shared_blks_read": "s.shared_blks_read",
-        "shared_blks_dirtied": "s.shared_blks_dirtied",
-        "shared_blks_written": "s.shared_blks_written",
         "temp_blks_read": "s.temp_blks_read",
         "temp_blks_written": "s.temp_blks_written",
     }
     if version >= (1, 8):
         columns["plan_seconds"] = "s.total_plan_time / 1000"
         columns["wal_bytes"] = "s.wal_bytes::float8"
-    if version >= (1, 10):
-        columns["temp_block_read_seconds"] = "s.temp_blk_read_time / 1000"
-        columns["temp_block_write_seconds"] = "s.temp_blk_write_time / 1000"
     return columns
 
 

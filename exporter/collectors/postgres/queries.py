@@ -50,9 +50,13 @@ select set_config('statement_timeout', %s, false), version(),
   case when not pg_is_in_recovery() or pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
     else greatest(0, extract(epoch from now() - pg_last_xact_replay_timestamp())) end::float8,
   greatest(0, extract(epoch from now() - pg_last_xact_replay_timestamp()))::float8,
-  pg_snapshot_xmax(pg_current_snapshot())::text::float8
+  pg_snapshot_xmax(pg_current_snapshot())::text::float8,
+  exists (select from pg_get_replication_slots()), exists (select from pg_stat_get_wal_senders()),
+  exists (select from pg_stat_get_progress_info('VACUUM'))
 """
 HELLO_COLUMNS = ("start_time_seconds", "is_replica", "lag_seconds", "last_replay", "txid_current")
+# What hello tells is empty, as it mostly is, is not asked for.
+HELLO_FINDS = ("replication_slots", "stat_replication", "stat_progress_vacuum")
 SETTINGS = """
 select name, setting, coalesce(unit, ''), vartype from pg_settings
 where vartype in ('bool', 'integer', 'real')

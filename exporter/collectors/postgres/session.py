@@ -57,6 +57,7 @@ class Session:
         self._target = target
         self._clock = clock
         self._connection: psycopg.Connection[Row] | None = None
+        self._cursor: psycopg.Cursor[Row] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -67,7 +68,7 @@ class Session:
         connection.autocommit = True
         connection.prepare_threshold = 0
         connection.adapters.register_dumper(Int8Array, _Int8ArrayDumper)
-        self._connection = connection
+        self._connection, self._cursor = connection, connection.cursor()
 
     def login(self, deadline: float) -> PGconn:
         """A new login, done or failed by the deadline. The caller finishes it.
@@ -116,10 +117,11 @@ class Session:
         )
 
     def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> psycopg.Cursor[Row]:
-        if self._connection is None:
+        """The session's one cursor: read it before the next call."""
+        if self._cursor is None:
             raise psycopg.OperationalError("not connected")
         # Named constants only; psycopg wants literal text.
-        return self._connection.execute(cast("Any", sql), parameters or None)
+        return self._cursor.execute(cast("Any", sql), parameters or None)
 
     def cancel(self) -> None:
         """Make execute() return soon. Does not block."""
@@ -128,7 +130,7 @@ class Session:
             threading.Thread(target=_cancel, args=(connection,), daemon=True).start()
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
 

@@ -25,7 +25,7 @@ PART_DURATION = gauge(
 )
 PART_SUCCESS_AT = gauge(
     "pg_scrape_collector_last_success_timestamp_seconds",
-    "When this part was last read from the server; parts that are dear are kept for a while.",
+    "When a part that is dear, and kept for a while, was last read from the server.",
     _COLLECTOR,
 )
 CONNECT_SUCCESS = gauge(

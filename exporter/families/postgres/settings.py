@@ -20,7 +20,8 @@ _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 @lru_cache(maxsize=64)
 def families(service: str, settings: tuple[Setting, ...]) -> list[Family]:
     found = (metric_of(setting) for setting in settings)
-    return [metric.family([((service,), number)]) for metric, number in filter(None, found)]
+    # Tuples, and the same ones until a setting changes: they are not written anew each time.
+    return [Family(metric, (((service,), number),)) for metric, number in filter(None, found)]
 
 
 def metric_of(setting: Setting) -> tuple[Metric, float] | None:

@@ -18,14 +18,10 @@ COUNTERS = {
         "block_write_seconds": "Time it spent writing shared blocks.",
         "shared_blks_hit": "Shared blocks found in the buffer cache.",
         "shared_blks_read": "Shared blocks read from disk.",
-        "shared_blks_dirtied": "Shared blocks it changed.",
-        "shared_blks_written": "Shared blocks it had to write.",
         "temp_blks_read": "Temporary blocks read.",
         "temp_blks_written": "Temporary blocks written.",
         "plan_seconds": "Time spent planning it.",
         "wal_bytes": "Bytes of WAL it made.",
-        "temp_block_read_seconds": "Time it spent reading temporary blocks.",
-        "temp_block_write_seconds": "Time it spent writing temporary blocks.",
     }.items()
 }
 TRACKED = gauge("pg_stat_statements_tracked", "Statements the server keeps counters of.", SERVICE)
