@@ -114,9 +114,10 @@ def _machine() -> list[str]:
         check=False,
     ).stdout.strip()
     cgroup = 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
+    kernel = platform.release().partition("-")[0]
     machine = (
         f"{os.cpu_count()} cores, {model}, {release['PRETTY_NAME'].strip(chr(34))},",
-        f"kernel {platform.release()}, cgroup v{cgroup}, load {os.getloadavg()[0]:.1f} at the end",
+        f"kernel {kernel}, cgroup v{cgroup}, load {os.getloadavg()[0]:.1f} at the end",
     )
     ours = f"{installed_version('stackmedic')} on Python {platform.python_version()}"
     return [
