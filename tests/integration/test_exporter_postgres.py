@@ -1,12 +1,23 @@
 """A real Postgres through the exporter's one connection."""
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import errors
 
+from exporter.collectors.port import Clocks
+from exporter.collectors.postgres.collector import PostgresCollector
+from exporter.collectors.postgres.session import Session
+from exporter.families.postgres import databases
+from exporter.families.postgres import server as server_families
+from exporter.families.postgres.shape import Shape
+from exporter.readings import Postgres
+from exporter.targets import Database
 from tests.integration.exporter_stage import (
     POSTGRES_IMAGE,
     Served,
@@ -21,6 +32,8 @@ from tests.integration.exporter_stage import (
 
 pytestmark = needs_docker
 PASSWORD = "only for this test"
+WAITING = "pg_locks_waiting_count"
+SIZE = "pg_stat_user_tables_table_size_bytes"
 OPTIONS = (
     "-e",
     "POSTGRES_USER=app",
@@ -29,7 +42,13 @@ OPTIONS = (
     "-e",
     "POSTGRES_DB=app",
 )
-COMMAND = ("postgres", "-c", "shared_preload_libraries=pg_stat_statements")
+COMMAND = (
+    "postgres",
+    "-c",
+    "shared_preload_libraries=pg_stat_statements",
+    "-c",
+    "pg_stat_statements.max=6000",
+)
 
 
 def connect(name: str) -> "psycopg.Connection[tuple[object, ...]]":
@@ -68,12 +87,15 @@ def exporter(server: str, tmp_path: Path) -> Iterator[Served]:
         yield one
 
 
-def config(host: str, tmp_path: Path, password: str = PASSWORD) -> str:
+def config(
+    host: str, tmp_path: Path, password: str = PASSWORD, user: str = "app", more: str = ""
+) -> str:
     file = tmp_path / "password"
     file.write_text(f"{password}\n")
     return f"""
 postgres:
-  db: {{host: "{host}", database: app, user: app, password_file: "{file}", top_statements: 5}}
+  db: {{host: "{host}", database: app, user: {user}, password_file: "{file}",
+    top_statements: 5{more}}}
 """
 
 
@@ -190,3 +212,189 @@ def test_a_server_without_the_extension_lacks_only_its_series(
             assert metrics.one("stackmedic_scrape_collector_success", collector="postgres") == 1
         finally:
             connection.execute("create extension pg_stat_statements")
+
+
+def test_a_locked_table_delays_nothing(exporter: Served, server: str) -> None:
+    with connect(server) as connection, connect(server) as waiting:
+        connection.execute("create table locked (a int primary key)")
+        connection.execute("create table free (a int primary key)")
+        read = threading.Thread(target=lambda: waiting.execute("table locked"))
+        with connection.transaction():
+            connection.execute("lock table locked in access exclusive mode")
+            read.start()
+            eventually(lambda: exporter.metrics().one("pg_blocked_sessions", datname="app") == 1)
+            metrics = exporter.metrics()
+
+            assert metrics.one("stackmedic_scrape_collector_success", collector="postgres") == 1
+            assert metrics.one(WAITING, mode="accesssharelock", datname="app") == 1
+            assert (metrics.one("pg_lock_wait_max_seconds", datname="app") or 0) > 0
+            assert metrics.one(SIZE, relname="free") is not None
+            assert metrics.one(SIZE, relname="locked") is None
+            assert metrics.one("pg_stat_user_tables_n_live_tup", relname="locked") == 0
+        read.join()
+        connection.execute("drop table locked, free")
+    assert exporter.metrics().one("pg_blocked_sessions", datname="app") == 0
+
+
+def test_a_lock_that_is_waited_for_delays_nothing_either(exporter: Served, server: str) -> None:
+    with connect(server) as reader, connect(server) as writer:
+        reader.execute("create table wanted (a int primary key)")
+        lock = threading.Thread(
+            target=lambda: writer.execute("lock table wanted in access exclusive mode")
+        )
+        writer.autocommit = False
+        with reader.transaction():
+            reader.execute("table wanted")
+            lock.start()
+            eventually(lambda: exporter.metrics().one("pg_blocked_sessions", datname="app") == 1)
+            metrics = exporter.metrics()
+
+            assert metrics.one("stackmedic_scrape_collector_success", collector="postgres") == 1
+            assert metrics.one(WAITING, mode="accessexclusivelock", datname="app") == 1
+            assert metrics.one(SIZE, relname="wanted") is None
+        lock.join()
+        writer.rollback()
+        reader.execute("drop table wanted")
+
+
+def test_five_thousand_statements_cost_fifty_series_and_lose_nothing(
+    exporter: Served, server: str
+) -> None:
+    with connect(server) as connection:
+        connection.execute("select pg_stat_statements_reset()")
+        connection.execute("create table many (a int)")
+        exporter.metrics()
+        for number in range(5000):
+            sums, rest = "+a" * (number % 71), "-a" * (number // 71)
+            text = f"select a from many where a{sums} > 0{rest}"  # noqa: S608  numbers only
+            connection.execute(text.encode(), prepare=False)
+        metrics = exporter.metrics()
+        connection.execute("drop table many")
+
+    assert 5000 <= (metrics.one("pg_stat_statements_tracked") or 0) < 5400
+    calls = metrics.all("pg_stat_statements_calls_total")
+    assert len(calls) == 6
+    assert 5000 <= sum(calls.values()) < 5400
+    assert metrics.one("pg_stat_statements_dealloc_total") == 0
+
+
+def test_texts_are_told_where_switched_on(server: str, tmp_path: Path) -> None:
+    more = ", statement_texts: true, statement_text_length: 20"
+    with (
+        connect(server) as connection,
+        served(config(address(server), tmp_path, more=more)) as exporter,
+    ):
+        connection.execute("select pg_stat_statements_reset()")
+        connection.execute("select pg_sleep(0.2),   'unspoken'")
+        told = exporter.metrics().all("pg_stat_statements_query_id")
+
+        texts = {dict(labels)["query"] for labels in told}
+        assert any(text.startswith("select pg_sleep($1)") for text in texts)
+        assert max(map(len, texts)) <= 20
+
+
+def test_full_of_connections_a_new_login_fails_and_the_kept_one_goes_on(
+    server: str, tmp_path: Path
+) -> None:
+    text = config(address(server), tmp_path, more=", slow_interval: 1ms")
+    with served(text) as exporter, ExitStack() as stack:
+        assert exporter.metrics().one("pg_connect_success") == 1
+        with suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(connect(server))
+        full = exporter.metrics()
+
+        assert full.one("pg_up") == 1
+        assert full.one("pg_connect_success") == 0
+        assert len(full.all("pg_stat_database_numbackends")) >= 2
+        stack.close()
+        eventually(lambda: exporter.metrics().one("pg_connect_success") == 1)
+
+
+def test_without_pg_monitor_only_what_needs_it_is_missing(server: str, tmp_path: Path) -> None:
+    with connect(server) as connection:
+        connection.execute(f"create role plain login password '{PASSWORD}'")
+        try:
+            text = config(address(server), tmp_path, user="plain")
+            with served(text) as exporter:
+                metrics = exporter.metrics()
+        finally:
+            connection.execute("drop role plain")
+
+    assert metrics.one("pg_up") == 1
+    assert metrics.one("pg_scrape_collector_success", collector="wal") == 0
+    assert metrics.one("pg_scrape_collector_success", collector="stat_database") == 1
+    assert metrics.one("pg_settings_max_connections") == 100
+    assert metrics.one("pg_exporter_last_scrape_error") == 1
+
+
+def test_every_database_is_looked_into_and_a_dropped_one_is_let_go(
+    server: str, tmp_path: Path
+) -> None:
+    more = ', databases: ["*"], databases_except: [postgres], slow_interval: 1ms'
+    with connect(server) as connection:
+        connection.execute("create database shop")
+        with psycopg.connect(
+            host=address(server), user="app", password=PASSWORD, dbname="shop", autocommit=True
+        ) as shop:
+            shop.execute("create table goods (a int)")
+        with served(config(address(server), tmp_path, more=more)) as exporter:
+            metrics = exporter.metrics()
+            tables = metrics.all("pg_stat_user_tables_n_live_tup", datname="shop")
+            assert {dict(labels)["relname"] for labels in tables} == {"goods"}
+            assert metrics.one("pg_stat_activity_count", datname="shop", state="idle") == 0
+
+            connection.execute("drop database shop with (force)")
+            eventually(lambda: not exporter.metrics().all("pg_database_size_bytes", datname="shop"))
+            assert up(exporter) == 1
+
+
+def test_a_slow_statement_is_cancelled_in_the_server(server: str, tmp_path: Path) -> None:
+    target = Database("db", address(server), 5432, "app", "app", str(tmp_path / "password"))
+    (tmp_path / "password").write_text(PASSWORD)
+    session = Session(target, "app", time.monotonic)
+    session.open(time.monotonic() + 5)
+    with connect(server) as connection:
+        ended: list[BaseException] = []
+
+        def sleep() -> None:
+            try:
+                session.execute("select pg_sleep(60)")
+            except psycopg.Error as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=sleep)
+        thread.start()
+        sleeping = "select 1 from pg_stat_activity where query = 'select pg_sleep(60)'"
+        sleeping += " and state = 'active'"
+        eventually(lambda: connection.execute(sleeping).fetchone())
+        session.cancel()
+        thread.join(10)
+
+        assert [type(error) for error in ended] == [errors.QueryCanceled]
+        assert session.is_open
+        assert connection.execute(sleeping).fetchone() is None
+    session.close()
+
+
+def test_every_number_that_a_server_tells_has_a_metric(server: str, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    target = Database("db", address(server), 5432, "app", "app", str(tmp_path / "password"))
+    collector = PostgresCollector(target, Clocks(time.monotonic, time.time))
+    with connect(server) as connection:
+        connection.execute("create table filled as select generate_series(1, 1000) a")
+        connection.execute("analyze filled")
+        try:
+            reading = collector.collect(time.monotonic() + 10)
+        finally:
+            collector.close()
+            connection.execute("drop table filled")
+
+    assert isinstance(reading, Postgres)
+    assert reading.problems == ()
+    shapes = [s for m in (server_families, databases) for s in vars(m).values()]
+    known = {s.part: set(s.metrics) for s in shapes if isinstance(s, Shape)}
+    for part, table in reading.tables.items():
+        if part in known:
+            assert set(table.columns) - {"reachable", "tables"} <= known[part], part
+    assert [labels[2] for labels, _ in reading.tables["bloat"].rows] == ["filled"]
