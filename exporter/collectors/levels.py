@@ -50,6 +50,7 @@ _COLOUR_CODE = re.compile(rb"\\u001b\[[0-9;]*m")
 _HEAD = 256  # a level further in is text, not form
 
 # What belongs to the message before: indented lines and the named tails of Java and Postgres.
+_MAY_CONTINUE = frozenset(b" \t\v\f\r\n\\C.DT")
 _CONTINUES = re.compile(
     rb"\s|\\[tnr]|\\u00(?:09|0d|0D)|Caused by:|\.\.\. \d+ more|During handling of the above"
     rb"|The above exception was|$"
@@ -73,16 +74,18 @@ def level_of(message: bytes) -> Level:
         found = _BRACKETS.search(head)
     if found is not None:
         return _WORDS.get(found[1].lower(), Level.OTHER)
-    for word in _CAPITALS.finditer(head):
+    word = _CAPITALS.search(head)
+    while word is not None:
         level = _CAPITAL_WORDS.get(word[0])
         begin = word.start()
         if level is not None and (begin == 0 or head[begin - 1] in _BEFORE_CAPITALS):
             return level
+        word = _CAPITALS.search(head, word.end())
     return Level.OTHER
 
 
 def continues(message: bytes) -> bool:
-    if _CONTINUES.match(message):
+    if not message or (message[0] in _MAY_CONTINUE and _CONTINUES.match(message)):
         return True
     # The mark first: it is rare, and the search for the names is not cheap.
     return message.find(b":  ", 0, _HEAD) >= 0 and _POSTGRES_TAIL.match(message) is not None

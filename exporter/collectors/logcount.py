@@ -151,23 +151,23 @@ class LineCounter:
         suspects = self._finder.lines(lines)
         # By stream: where its next line begins, if that one matters whatever it says.
         followers = {s: at for s, n in by_stream.items() if n and (at := self._next(s, lines, 0))}
-        done, index = 0, 0
+        index = 0
         while index < len(suspects) or followers:
-            start = suspects[index] if index < len(suspects) else len(lines)
-            next_follower = min(followers.values(), default=len(lines) + 1) - 1
-            end = lines.find(b"\n", min(start, next_follower))
-            line = lines[min(start, next_follower) : end]
-            mark = line.find(_STREAM)
-            stream = "stderr" if line.startswith(_STDERR, mark) else "stdout"
-            message = line[len(_LOG) : mark]
-            if next_follower < start:
-                self._name(self._events[stream].passed(message))
-            else:
+            start, suspected = suspects[index] if index < len(suspects) else len(lines), True
+            if followers and (follower := min(followers.values()) - 1) < start:
+                start, suspected = follower, False
+            end = lines.find(b"\n", start)
+            mark = lines.find(_STREAM, start, end)
+            stream = "stderr" if lines.startswith(_STDERR, mark) else "stdout"
+            message = lines[start + len(_LOG) : mark]
+            if suspected:
                 index += 1
                 counted[stream] += self.message(stream, message) is not Level.OTHER
-            done = end + 1
-            followers.pop(stream, None)
-            if at := self._next(stream, lines, done):
+            else:
+                self._name(self._events[stream].passed(message))
+            if followers:
+                followers.pop(stream, None)
+            if self._events[stream].is_open and (at := self._next(stream, lines, end + 1)):
                 followers[stream] = at
         return counted
 

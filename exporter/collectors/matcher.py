@@ -7,7 +7,7 @@ counts, and a block of lines without a suspicious word costs a few searches and 
 # ruff: noqa: PLC0415  hyperscan is optional and 3 MiB: imported where it is chosen
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from exporter.collectors.levels import TRACEBACK
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 WORDS = (b"error", b"warn", b"crit", b"fatal", b"panic", b"emerg", b"alert")
 _REDIS_MARK = b" # "
-_TRACEBACK_LINE = b'{"log":"' + TRACEBACK[:20]
+_TRACEBACK_LINE = b'{"log":"' + TRACEBACK  # the longer a text, the faster its search
 
 
 class Finder(Protocol):
@@ -48,18 +48,18 @@ class PlainFinder:
         starts: set[int] = set()
         folded = block.translate(_FOLD)
         for word in _FOLDED:
-            starts.update(_lines_with(word, folded))
+            _add_lines_with(word, folded, starts)
         for text in self._texts:
-            starts.update(_lines_with(text, block))
+            _add_lines_with(text, block, starts)
         if b"#" in block:  # of one byte: forty times as fast as the mark itself
-            starts.update(_lines_with(_REDIS_MARK, block))
+            _add_lines_with(_REDIS_MARK, block, starts)
         return sorted(starts)
 
 
-def _lines_with(text: bytes, block: bytes) -> Iterator[int]:
+def _add_lines_with(text: bytes, block: bytes, starts: set[int]) -> None:
     at = block.find(text)
     while at >= 0:
-        yield block.rfind(b"\n", 0, at) + 1
+        starts.add(block.rfind(b"\n", 0, at) + 1)
         end = block.find(b"\n", at)
         if end < 0:
             return
