@@ -17,6 +17,12 @@ class Level(StrEnum):
     WARNING = "warning"
     OTHER = "other"
 
+    # Enum's own is written in Python, and every counted message asks for it.
+    __hash__ = str.__hash__
+
+
+# What a traceback may follow.
+_ERRORS = frozenset({Level.ERROR, Level.CRITICAL})
 
 # A word that makes a level must contain one of matcher.WORDS, or its line is never looked at.
 _WORDS = {
@@ -60,7 +66,7 @@ TRACEBACK = b"Traceback (most recent call last):"
 
 
 def level_of(message: bytes) -> Level:
-    if message.startswith(b"{"):
+    if message[:1] == b"{":
         found = _JSON.search(message)
         return _WORDS.get(found[1].lower(), Level.OTHER) if found else Level.OTHER
     head = message[:_HEAD]
@@ -122,7 +128,7 @@ class Events:
         if self.in_traceback or continues(message):
             return Level.OTHER, self.passed(message)
         level = level_of(message)
-        self.open_error = level in {Level.ERROR, Level.CRITICAL}
+        self.open_error = level in _ERRORS
         return level, message if self.open_error else b""
 
     def passed(self, message: bytes) -> bytes:

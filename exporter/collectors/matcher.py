@@ -35,20 +35,25 @@ def _folding_table() -> bytes:
 
 
 _FOLD = _folding_table()
+# Without these the rest is short, and words only lie closer together: no word is lost.
+_NO_LETTERS = bytes(c for c in range(256) if not chr(c).isascii() or not chr(c).isalpha())
+_DELETED = _NO_LETTERS.replace(b"\n", b"")
 _FOLDED = tuple(dict.fromkeys(word.translate(_FOLD) for word in WORDS))
 
 
 class PlainFinder:
-    """bytes.translate and bytes.find: no dependency, some 200 MB a second."""
+    """bytes.translate and bytes.find: no dependency, some 200 MB a second of one core."""
 
     def __init__(self, texts: Sequence[bytes] = ()) -> None:
         self._texts = (_TRACEBACK_LINE, *texts)
 
     def lines(self, block: bytes) -> list[int]:
         starts: set[int] = set()
-        folded = block.translate(_FOLD)
+        folded = block.translate(_FOLD, _DELETED)
+        places: set[int] = set()
         for word in _FOLDED:
-            _add_lines_with(word, folded, starts)
+            _add_lines_with(word, folded, places)
+        _add_same_lines(sorted(places), folded, block, starts)
         for text in self._texts:
             _add_lines_with(text, block, starts)
         if b"#" in block:  # of one byte: forty times as fast as the mark itself
@@ -64,6 +69,16 @@ def _add_lines_with(text: bytes, block: bytes, starts: set[int]) -> None:
         if end < 0:
             return
         at = block.find(text, end)
+
+
+def _add_same_lines(places: list[int], folded: bytes, block: bytes, starts: set[int]) -> None:
+    """Where the lines at these places of the folded block begin in the block itself."""
+    before = start = 0
+    for place in places:
+        for _ in range(folded.count(b"\n", before, place)):
+            start = block.find(b"\n", start) + 1
+        starts.add(start)
+        before = place
 
 
 class FastFinder:
