@@ -98,7 +98,7 @@ def _log_to_stderr() -> None:
 
 
 def _raise_descriptor_limit() -> None:
-    # Six descriptors per container are kept; the usual soft limit of 1024 ends at 170.
+    # Up to 13 descriptors per container are kept; the usual soft limit of 1024 ends at 78.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,18 +1,15 @@
 """What the two programs emit, and what a PromQL expression asks for."""
 
 import ast
-import importlib
-import pkgutil
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-import exporter.families
+from docs.generate import declared, family_modules
 from exporter.families.metric import Kind, Metric
 from exporter.families.postgres import settings
 from exporter.readings import Setting
@@ -43,24 +40,9 @@ SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^}]*)\}")
 LABEL = re.compile(r"([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)")
 
 
-def declared(value: object) -> Iterator[Metric]:
-    """Metrics in a module's variables, also those in its tables."""
-    if isinstance(value, Metric):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from declared(item)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for item in value:
-            yield from declared(item)
-    elif is_dataclass(value) and not isinstance(value, type):
-        yield from declared([getattr(value, field.name) for field in fields(value)])
-
-
 def declarations() -> list[Metric]:
     """Every metric that the exporter declares, once."""
-    modules = pkgutil.walk_packages(exporter.families.__path__, "exporter.families.")
-    values = [vars(importlib.import_module(module.name)) for module in modules]
+    values = [vars(module) for module in family_modules()]
     return list({metric.name: metric for metric in declared(values)}.values())
 
 
