@@ -4,13 +4,15 @@ Rule: pure. Labels are untrusted: a target is a key of the topology or there is 
 and an empty label never means "all".
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from remediator.alerts import Alert, AlertStatus
 from remediator.checks import CheckSpec, ProbesCheck
-from remediator.outcomes import NOT_MENDED, Reason, State
+from remediator.outcomes import MENDED, NOT_MENDED, Reason, State
 from remediator.policy import Mode, Policy, Runbook
 from remediator.runs import Incident
 from remediator.topology import Target
@@ -32,6 +34,16 @@ class Plan:
             for check in self.runbook.verify.checks
             if self.target.probes or not (isinstance(check, ProbesCheck) and check.names is None)
         )
+
+    @property
+    def hash(self) -> str:
+        """What a human's approval is bound to: whatever is changed in the plan changes it."""
+        steps = [
+            (step.id, step.action, dict(step.params), step.timeout_seconds, step.repeat)
+            for step in self.runbook.steps
+        ]
+        told = json.dumps((self.runbook.id, self.target.key, self.target.container, steps))
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +120,14 @@ def next_plan(incident: Incident, policy: Policy) -> Plan | NoPlan | Rest:
         if rung == len(rungs):
             reason = last.reason or Reason.NOT_VERIFIED
             return NoPlan(reason, f"{last.runbook} ended {last.state}, and it was the last rung")
-    elif last is not None and last.state is State.EFFECTIVE:
+    elif last is not None and last.state in MENDED:
         rung = 0  # the fault came back
     if not incident.firing:
         return Rest()
+    if last is not None and last.reason is Reason.DENIED:
+        return Rest()  # a human knows, and wants nothing done
+    if last is not None and last.reason is Reason.APPROVAL_EXPIRED:
+        return NoPlan(last.reason, f"nobody answered whether {last.runbook} may run")
     if last is not None and last.state is State.SKIPPED and policy.mode is Mode.OBSERVE:
         return Rest()
     return plan_of(rungs[rung], incident.labels, policy)
