@@ -27,6 +27,7 @@ from remediator.checks import (
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
     CheckSection,
+    ComposeSection,
     ConfigFile,
     RunbookSection,
     SwitchSection,
@@ -44,7 +45,13 @@ from remediator.policy import (
     Step,
     StormLimits,
 )
-from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
+from remediator.topology import (
+    ColourSwitch,
+    ComposeProject,
+    PostgresAddress,
+    RedisAddress,
+    Target,
+)
 from remediator.windows import DAYS, Window
 
 _MODE_OF_RISK = {"safe": "auto", "disruptive": "auto", "data": "approve"}
@@ -241,6 +248,17 @@ def _target(
         redis=RedisAddress(**redis.model_dump()) if redis else None,
         postgres=PostgresAddress(**postgres.model_dump()) if postgres else None,
         switch=_switch(section.switch, topology) if section.switch else None,
+        compose=_compose(section.compose) if section.compose else None,
+    )
+
+
+def _compose(section: ComposeSection) -> ComposeProject:
+    return ComposeProject(
+        name=section.project,
+        files=tuple(section.files),
+        engine_url=section.engine,
+        services=tuple(section.services),
+        environment=dict(section.environment),
     )
 
 
@@ -251,6 +269,11 @@ def _switch(section: SwitchSection, topology: Mapping[str, TargetSection]) -> Co
         live_url=section.live_url,
         colours=dict(section.colours),
         ready_probes=dict(section.ready_probes),
+        containers={
+            colour: tuple(topology[name].container or name for name in (key, *along))
+            for colour, key in section.colours.items()
+            for along in [section.along.get(colour, [])]
+        },
     )
 
 

@@ -110,6 +110,9 @@ def _topology_names(targets: Mapping[str, TargetSection], keys: set[str]) -> Ite
             yield from _known(target.switch.nginx, keys, f"topology.{key}.switch.nginx")
             for colour, name in target.switch.colours.items():
                 yield from _known(name, keys, f"topology.{key}.switch.colours.{colour}")
+            for colour, names in target.switch.along.items():
+                for index, name in enumerate(names):
+                    yield from _known(name, keys, f"topology.{key}.switch.along.{colour}[{index}]")
 
 
 def _known(name: str, keys: set[str], path: str) -> Iterator[Mistake]:

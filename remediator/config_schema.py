@@ -162,12 +162,27 @@ class SwitchSection(Section):
     """Each colour with the topology key of its service."""
     ready_probes: dict[Name, Name]
     """Each colour with the probe that must be good before it gets the traffic."""
+    along: dict[Name, list[Name]] = Field(default_factory=dict)
+    """Topology keys that are started along with a colour, such as its workers."""
 
     @model_validator(mode="after")
     def each_colour_has_a_probe(self) -> "SwitchSection":
         if set(self.colours) != set(self.ready_probes):
             raise ValueError("colours and ready_probes must name the same colours")
         return self
+
+
+class ComposeSection(Section):
+    project: Name
+    """The project's name."""
+    files: Annotated[list[str], Field(min_length=1)]
+    """The compose files, as the remediator sees them."""
+    engine: Url
+    """An engine that may create containers. Whoever can ask it is root on its host."""
+    services: list[Name] = Field(default_factory=list)
+    """Only these services; empty: all of the project."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of the compose files. No secrets: they belong into files."""
 
 
 class TargetSection(Section):
@@ -185,6 +200,8 @@ class TargetSection(Section):
     """For the actions on a database."""
     switch: SwitchSection | None = None
     """For the action that switches the live colour."""
+    compose: ComposeSection | None = None
+    """For the action that creates what is gone."""
 
 
 class TargetRef(Section):
