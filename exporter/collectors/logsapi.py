@@ -2,7 +2,9 @@
 
 Rule: slower by far, so asked every ten seconds only, and never followed: streams that follow
 have hung at rotations in many versions of the engine. Lines are told apart by their time, so
-what the engine sends again is not counted again.
+what the engine sends again is not counted again. Asked for by name, because that is what a
+filter before the engine can judge; so the name must still be this container's once the engine
+has begun to answer.
 """
 
 import json
@@ -35,6 +37,7 @@ class EngineLog:
     ) -> None:
         self._url = url
         self._id = container.id
+        self._name = container.name
         self._counter = counter
         self._clock = clock
         self._asked_at: datetime | None = None
@@ -98,7 +101,7 @@ class EngineLog:
         buffer = b""
         try:
             chunks = client.logs(
-                self._id,
+                self._name,
                 stdout=stream == "stdout",
                 stderr=stream == "stderr",
                 timestamps=True,
@@ -106,6 +109,8 @@ class EngineLog:
                 stream=True,
                 follow=False,
             )
+            if client.inspect_container(self._name).get("Id") != self._id:
+                return  # another container has the name now
             for chunk in chunks:
                 buffer += chunk
                 # Of a terminal the engine sends bytes as they come, not entries.
