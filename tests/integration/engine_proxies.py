@@ -29,7 +29,7 @@ def nginx_image(engine: docker.DockerClient) -> str:
 
 @contextmanager
 def running_proxy(
-    engine: docker.DockerClient, conf: Path, name: str, image: str
+    engine: docker.DockerClient, conf: Path, name: str, image: str, port: int | None = None
 ) -> Iterator[tuple[str, Container]]:
     """(host:port, container). No powers, nothing writable but /tmp."""
     container = engine.containers.run(
@@ -47,7 +47,7 @@ def running_proxy(
             "/var/run/docker.sock": {"bind": "/var/run/docker.sock", "mode": "ro"},
             str(conf): {"bind": "/etc/nginx/engine.conf", "mode": "ro"},
         },
-        ports={"2375/tcp": ("127.0.0.1", None)},
+        ports={"2375/tcp": ("127.0.0.1", port)},
     )
     try:
         container.reload()
