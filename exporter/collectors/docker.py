@@ -336,9 +336,11 @@ def machine_of(client: APIClient) -> Machine | None:
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:
-    if isinstance(error, Timeout):
+    # docker-py wraps what happens while it asks for the engine's version.
+    seen = (error, error.__context__)
+    if any(isinstance(one, Timeout) for one in seen):
         return Unreachable(Cause.TIMEOUT, f"{url}: no answer in time")
-    if isinstance(error, NoConnection) or isinstance(error.__context__, NoConnection):
+    if any(isinstance(one, NoConnection) for one in seen):
         return Unreachable(Cause.CONNECT, f"{url}: no connection to the engine")
     if isinstance(error, DockerException):
         return Unreachable(Cause.REFUSED, f"{url}: {error}")

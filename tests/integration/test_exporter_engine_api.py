@@ -158,7 +158,8 @@ logs: {{root: /nowhere, state_file: "{tmp_path}/logs.json", ask_engine: true}}
         errors, others = map(int, docker("logs", "--tail", "1", name).split()[1:])
         before = 0
         for _ in range(2):
-            eventually(lambda least=min(before, others - 1): counted("other") > least)  # type: ignore[misc]
+            least = min(before, others - 1)
+            eventually(lambda least=least: counted("other") > least)  # type: ignore[misc]
             proxy_container.kill()
             before = counted("other")
             proxy_container.start()
