@@ -15,7 +15,6 @@ _STATES = {state.value: state for state in ContainerState}
 _HEALTHS = {health.value: health for health in Health}
 _FRACTION = re.compile(r"(\.\d{1,6})\d*")
 _BEING_REPLACED = re.compile(r"[0-9a-f]{12}_(.+)")
-_LISTED_HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 _DEFAULT_PERIOD = 100_000
 
 
@@ -58,14 +57,16 @@ def container_of(document: Mapping[str, Any]) -> Container:
 
 
 def told_by(item: Mapping[str, Any], container: Container) -> bool:
-    """Whether one entry of the engine's list says the same as what is known of its container."""
+    """Whether one entry of the engine's list leaves nothing to ask about its container.
+
+    Of a health check it never does: failures in a row have no event.
+    """
     names = {lasting_name(str(name).lstrip("/")) for name in item.get("Names") or ()}
     if item.get("State") != container.state or container.name not in names:
         return False
     if container.state is not ContainerState.RUNNING:
         return True
-    said = _LISTED_HEALTH.search(str(item.get("Status") or ""))
-    return (said[1] if said else Health.NONE) == container.health
+    return container.health is Health.NONE and "(" not in str(item.get("Status") or "")
 
 
 def lasting_name(name: str) -> str:

@@ -56,7 +56,8 @@ class EngineStats:
         try:
             family, address = _address(self._url)
             bodies = _Round(family, address, ids, self._clock, deadline).run()
-            return {key: document for key, body in bodies if (document := _document(body))}
+            documents = ((key, _document(body)) for key, body in bodies)
+            return {key: document for key, document in documents if document is not None}
         except _Refused as refused:
             return Unreachable(Cause.REFUSED, f"{self._url}: statistics: {refused}")
         except TimeoutError as error:
