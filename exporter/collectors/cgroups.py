@@ -38,7 +38,7 @@ class CgroupCollector:
         self._stats = stats
         self._only_stats = engine.stats_api == ALWAYS
         self._root = Path(engine.cgroup_root or "/sys/fs/cgroup")
-        self._partitions = Path(engine.proc_root or "/proc") / "partitions"
+        self._proc = Path(engine.proc_root or "/proc")
         self._containers = containers
         self._kept: dict[Kept, dict[str, int]] = {}  # file -> descriptor
         self._devices: dict[str, str] = {}
@@ -117,15 +117,25 @@ class CgroupCollector:
 
     def _open(self, container: Container, *, unified: bool) -> dict[str, int]:
         opened = self._kept[_kept_by(container)] = {}
+        folders = (*_folders(container), *self._told_by_proc(container))
         for controller, name in V2_FILES if unified else V1_FILES:
             if (controller, name) == V1_QUOTA_FILE and not container.cpu_quota:
                 continue
-            for folder in _folders(container):
+            for folder in folders:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     path = self._root / controller / folder / name
                     opened[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                     break
         return opened
+
+    def _told_by_proc(self, container: Container) -> tuple[str, ...]:
+        """Where the kernel says it is: an engine may have a parent of its own for all."""
+        try:
+            lines = (self._proc / str(container.pid) / "cgroup").read_text().splitlines()
+        except OSError:
+            return ()
+        paths = (line.split(":", 2)[-1].strip("/") for line in lines if container.id in line)
+        return tuple(dict.fromkeys(path for path in paths if ".." not in path))
 
     def _drop_unreadable(self, files: dict[str, int]) -> None:
         """Do without a file that opens and cannot be read, such as pressure switched off."""
@@ -143,7 +153,7 @@ class CgroupCollector:
     def _device_name(self, number: str) -> str:
         if number not in self._devices:
             with suppress(OSError):
-                self._devices = device_names(self._partitions.read_text())
+                self._devices = device_names((self._proc / "partitions").read_text())
             self._devices.setdefault(number, number)  # not a disk of this machine's list
         return self._devices[number]
 

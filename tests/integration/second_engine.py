@@ -74,7 +74,7 @@ class SecondEngine:
         labels["com.docker.compose.service"] = name
         flags = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
         fixed = ("--network", "none", "-v", "/usr:/usr:ro", "--name", name, *flags)
-        # The engine's inspection tells a parent only if the container was given one.
+        # So that it is found without its process, whose number is of another PID namespace.
         fixed += ("--cgroup-parent", self._cgroup)
         self.docker("run", "-d", *fixed, *options, IMAGE, "sh", "-c", script)
 

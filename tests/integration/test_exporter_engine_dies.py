@@ -56,6 +56,7 @@ docker:
   url: "{engine.url}"
   projects: [{project}]
   cgroup_root: /sys/fs/cgroup
+  stats_api: never
   state_file: "{tmp_path}/events.json"
 logs: {{root: /nowhere, state_file: "{tmp_path}/logs.json", ask_engine: true}}
 """

@@ -161,6 +161,23 @@ def test_a_parent_of_its_own_is_followed(tmp_path: Path) -> None:
     assert collect(tmp_path, container) == Usages(((container, EXPECTED),))
 
 
+@pytest.mark.parametrize("tree", [tree_v1, tree_v2])
+def test_a_parent_of_the_engines_own_is_found_by_the_process(
+    tmp_path: Path, tree: Callable[[Path, str], None]
+) -> None:
+    container = replace(RUNNING, pid=42)
+    tree(tmp_path, f"odd/parent/{ID}")
+    (tmp_path / "proc" / "42").mkdir(parents=True)
+    (tmp_path / "proc" / "42" / "cgroup").write_text(
+        f"9:memory:/odd/parent/{ID}\n0::/odd/parent/{ID}\n1:x:/../../etc/{ID}\n"
+    )
+
+    reading = collect(tmp_path, container)
+
+    assert isinstance(reading, Usages)
+    assert reading.usages == ((container, EXPECTED),)
+
+
 def test_a_stopped_container_has_no_usage(tmp_path: Path) -> None:
     stopped = Container(id=ID, name="web", image="i", state=ContainerState.EXITED)
 
