@@ -67,24 +67,24 @@ _V2_IO = {
     b"rios": "reads",
     b"wios": "writes",
 }
-# cache, rss, mapped, faults, major faults, inactive file (and swap): lines of memory.stat. Totals
-# on v1, which alone count what is below the container's own group.
+# Lines of memory.stat that are wanted, the first in the file first. On v1 the totals, which stand
+# behind the rest and alone count what is below the container's own group.
 _V1_MEMORY = (
-    b"\ntotal_cache ",
-    b"\ntotal_rss ",
-    b"\ntotal_mapped_file ",
-    b"\ntotal_pgfault ",
-    b"\ntotal_pgmajfault ",
-    b"\ntotal_inactive_file ",
-    b"\ntotal_swap ",
+    b"total_cache",
+    b"total_rss",
+    b"total_mapped_file",
+    b"total_pgfault",
+    b"total_pgmajfault",
+    b"total_inactive_file",
+    b"total_swap",
 )
 _V2_MEMORY = (
-    b"\nfile ",
-    b"\nanon ",
-    b"\nfile_mapped ",
-    b"\npgfault ",
-    b"\npgmajfault ",
-    b"\ninactive_file ",
+    b"anon",
+    b"file",
+    b"file_mapped",
+    b"pgfault",
+    b"pgmajfault",
+    b"inactive_file",
 )
 _PRESSURE = tuple(
     (f"{what}.pressure", f"{what}_waiting_seconds", f"{what}_stalled_seconds")
@@ -130,7 +130,7 @@ def _usage_v1(texts: Texts, device_name: DeviceName) -> Usage:
 
 def _usage_v2(texts: Texts, device_name: DeviceName) -> Usage:
     cpu = _pairs(texts.get("cpu.stat"))
-    cache, rss, mapped, faults, major, inactive = _picked(texts.get("memory.stat", b""), _V2_MEMORY)
+    rss, cache, mapped, faults, major, inactive = _picked(texts.get("memory.stat", b""), _V2_MEMORY)
     used = _number(texts.get("memory.current"))
     return Usage(
         cpu_seconds=_scaled(cpu.get(b"usage_usec"), 1e6),
@@ -208,14 +208,10 @@ def device_names(partitions: str) -> dict[str, str]:
 
 
 def _picked(text: bytes, keys: tuple[bytes, ...]) -> list[int | None]:
-    """The numbers behind these keys, out of dozens of lines: not worth a dictionary of all."""
-    found: list[int | None] = []
-    text = b"\n" + text
-    for key in keys:
-        at = text.find(key)
-        begin = at + len(key)
-        found.append(_number(text[begin : text.find(b"\n", begin)]) if at >= 0 else None)
-    return found
+    """The numbers behind these keys, out of dozens: only these are made numbers."""
+    words = text[max(0, text.find(keys[0])) :].split()
+    found = dict(zip(words[::2], words[1::2], strict=False))
+    return [_number(found.get(key)) for key in keys]
 
 
 def _pairs(text: bytes | None) -> dict[bytes, int]:
