@@ -26,9 +26,13 @@ _NUMBERS = frozenset({int, float})
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    body: bytes
+    parts: tuple[bytes, ...]  # of the body, to be copied once
     samples: int
     dropped: int  # duplicate series and families that contradict an earlier one
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
 
 
 @dataclass(slots=True)
@@ -39,7 +43,7 @@ class _Page:
     keys: tuple[tuple[str, ...], ...]
     values: tuple[float, ...]
     template: str
-    text: str
+    body: bytes
     # A tuple of samples cannot change: the same one again is the same text.
     same: tuple[Sample, ...] | None = None
 
@@ -54,16 +58,15 @@ class Encoder:
     _paged: int = 0  # lines of all pages
 
     def encode(self, families: Iterable[Family]) -> Exposition:
-        lines: list[str] = []
+        parts: list[bytes] = []
         samples = dropped = 0
         for metric, group in _grouped(families).items():
             page = self._filled(metric, group)
             if page is not None:
-                lines.append(page.text)
+                parts.append(page.body)
                 samples += len(page.keys)
                 continue
-            began = len(lines)
-            lines.append(_head(metric))
+            lines = [_head(metric)]
             seen: set[str] = set()
             for family in group:
                 if family.metric.labels != metric.labels or not _valid(family.metric):
@@ -73,10 +76,11 @@ class Encoder:
                 samples += written
                 dropped += len(family.samples) - written
             if not seen:
-                lines.pop()
-            elif len(seen) == sum(len(family.samples) for family in group):
-                self._learn(metric, group, "".join(lines[began:]))
-        return Exposition("".join(lines).encode("utf-8"), samples, dropped)
+                continue
+            parts.append("".join(lines).encode("utf-8"))
+            if len(seen) == sum(len(family.samples) for family in group):
+                self._learn(metric, group, parts[-1])
+        return Exposition(tuple(parts), samples, dropped)
 
     def _filled(self, metric: Metric, group: list[Family]) -> _Page | None:
         """The page with the numbers of now; None when the series are not those of last time."""
@@ -96,11 +100,11 @@ class Encoder:
                 figures = values if _everyday(values) else tuple(map(_figure, values))
             except (TypeError, ValueError):
                 return None
-            page.text, page.values = page.template % figures, values
+            page.body, page.values = (page.template % figures).encode("utf-8"), values
         page.same = samples if len(group) == 1 and isinstance(samples, tuple) else None
         return page
 
-    def _learn(self, metric: Metric, group: list[Family], text: str) -> None:
+    def _learn(self, metric: Metric, group: list[Family], body: bytes) -> None:
         texts = self._texts[metric.labels]
         lines = [_head(metric).replace("%", "%%")]
         for family in group:
@@ -115,7 +119,7 @@ class Encoder:
             self._paged = 0
             return
         self._pages[metric] = _Page(
-            _shape(group), *_columns(group), template="".join(lines), text=text
+            _shape(group), *_columns(group), template="".join(lines), body=body
         )
 
     def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:

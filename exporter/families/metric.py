@@ -26,7 +26,7 @@ class Metric:
 
     def family(self, samples: Iterable[Sample], suffix: str = "") -> "Family":
         """suffix: _sum, _count or _bucket, of a histogram or a summary."""
-        return Family(self, list(samples), suffix)
+        return Family(self, tuple(samples), suffix)
 
 
 @dataclass(frozen=True, slots=True)

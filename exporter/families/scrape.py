@@ -23,6 +23,11 @@ TIMEOUTS = counter(
     "Runs of the collector that were not done at the scrape's deadline.",
     ("collector",),
 )
+SOURCE = gauge(
+    "stackmedic_collector_source_info",
+    "1, with where the collector has its figures from: files of the kernel, or the engine's API.",
+    ("collector", "source"),
+)
 DROPPED = counter(
     "stackmedic_exposition_dropped_samples_total",
     "Samples left out because their series had been written already.",

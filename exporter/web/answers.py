@@ -127,7 +127,7 @@ class Exporter:
             tail = self._encoder.encode(
                 [*configuration.families(state), *own.exporter(self._version, self._dropped)]
             )
-        return Answer(200, main.body + tail.body, CONTENT_TYPE)
+        return Answer(200, b"".join((*main.parts, *tail.parts)), CONTENT_TYPE)
 
     def scrape(self, header: str | None = None, only: Sequence[str] = ()) -> Scrape:
         done = self._scraper.scrape(self._budget(header), only)
