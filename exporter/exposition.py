@@ -2,7 +2,9 @@
 
 Rule: pure apart from a bounded memory of label text, and it never fails: bad text is
 replaced; a series written before, or one that cannot be written, is dropped and counted. Speed
-is the point: label text is escaped once per distinct label set, not once per scrape.
+is the point: what was written last time is kept as a template, and while the same series come
+again only their numbers are filled in. Metrics that have one series each, such as those of a
+server's settings, stand first and together: a template for each would cost more than its line.
 """
 
 import math
@@ -17,6 +19,7 @@ from exporter.families.metric import Family, Metric, Sample
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_LABEL = 1024
 _KEPT_LABEL_SETS = 100_000
+_KEPT_SHEETS = 8
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -45,6 +48,19 @@ class _Page:
 
 
 @dataclass(slots=True)
+class _Sheet:
+    """The families of one sample each, all in one text, to be filled with new numbers."""
+
+    metrics: tuple[Metric, ...]
+    keys: tuple[tuple[str, ...], ...]
+    suffixes: tuple[str, ...]
+    names: frozenset[str]
+    order: list[int]  # of those above, how they are written: one name's stand together
+    template: str
+    left_some: bool  # not all are as they should be: those are written with more care
+
+
+@dataclass(slots=True)
 class Encoder:
     """Keeps the text of earlier scrapes. One per process; not for concurrent use."""
 
@@ -52,11 +68,21 @@ class Encoder:
     _kept: int = 0
     _pages: dict[Metric, _Page] = field(default_factory=dict)
     _paged: int = 0  # lines of all pages
+    # By how many families, so that scrapers of different collectors do not drive out each other.
+    _sheets: dict[int, _Sheet] = field(default_factory=dict)
 
     def encode(self, families: Iterable[Family]) -> Exposition:
         lines: list[str] = []
-        samples = dropped = 0
-        for metric, group in _grouped(families).items():
+        dropped = 0
+        families = [family for family in families if family.samples]
+        lonely = [family for family in families if len(family.samples) == 1]
+        others = [family for family in families if len(family.samples) > 1]
+        sheet = self._fill_sheet(lonely, others, lines) if lonely else None
+        samples = len(sheet.order) if sheet else 0
+        if sheet is None or sheet.left_some:
+            written = sheet.names if sheet else frozenset()
+            others = [family for family in families if family.metric.name not in written]
+        for metric, group in _grouped(others).items():
             page = self._filled(metric, group)
             if page is not None:
                 lines.append(page.text)
@@ -78,6 +104,32 @@ class Encoder:
                 self._learn(metric, group, "".join(lines[began:]))
         return Exposition("".join(lines).encode("utf-8"), samples, dropped)
 
+    def _fill_sheet(
+        self, lonely: list[Family], others: list[Family], lines: list[str]
+    ) -> _Sheet | None:
+        """Write the families of one sample; None when that must be done one by one."""
+        metrics, samples, suffixes = zip(*lonely, strict=True)
+        keys, values = zip(*[each[0] for each in samples], strict=True)
+        sheet = self._sheets.get(len(lonely))
+        taken = {family.metric.name for family in others}
+        if (
+            sheet is None
+            or sheet.metrics != metrics
+            or sheet.keys != keys
+            or sheet.suffixes != suffixes
+            or not taken.isdisjoint(sheet.names)
+        ):
+            sheet = _sheet(metrics, keys, suffixes, taken)
+            if len(self._sheets) >= _KEPT_SHEETS:
+                self._sheets.clear()
+            self._sheets[len(lonely)] = sheet
+        figures = tuple([values[place] for place in sheet.order])
+        try:
+            lines.append(sheet.template % _figures(figures))
+        except (TypeError, ValueError):
+            return None  # one of them is no number
+        return sheet
+
     def _filled(self, metric: Metric, group: list[Family]) -> _Page | None:
         """The page with the numbers of now; None when the series are not those of last time."""
         page = self._pages.get(metric)
@@ -93,10 +145,9 @@ class Encoder:
             return None
         if values != page.values:
             try:
-                figures = values if _everyday(values) else tuple(map(_figure, values))
+                page.text, page.values = page.template % _figures(values), values
             except (TypeError, ValueError):
                 return None
-            page.text, page.values = page.template % figures, values
         page.same = samples if len(group) == 1 and isinstance(samples, tuple) else None
         return page
 
@@ -155,6 +206,43 @@ class Encoder:
         return text
 
 
+def _sheet(
+    metrics: tuple[Metric, ...],
+    keys: tuple[tuple[str, ...], ...],
+    suffixes: tuple[str, ...],
+    taken: set[str],
+) -> _Sheet:
+    """taken: names that have other families as well, and must stand beside those."""
+    by_name: dict[str, dict[str, int]] = {}  # -> line -> place
+    unsound = set(taken)
+    for place, (metric, key, suffix) in enumerate(zip(metrics, keys, suffixes, strict=True)):
+        lines = by_name.setdefault(metric.name, {})
+        try:
+            line = f"{metric.name}{suffix}{_label_text(metric.labels, key)}"
+        except (TypeError, ValueError):
+            unsound.add(metric.name)
+            continue
+        first = metrics[next(iter(lines.values()), place)]
+        if line in lines or metric != first or not _valid(metric):
+            unsound.add(metric.name)
+        lines[line] = place
+    sound = {name: lines for name, lines in by_name.items() if name not in unsound}
+    text = [
+        _head(metrics[next(iter(lines.values()))]).replace("%", "%%")
+        + "".join(f"{line.replace('%', '%%')} %s\n" for line in lines)
+        for lines in sound.values()
+    ]
+    return _Sheet(
+        metrics,
+        keys,
+        suffixes,
+        frozenset(sound),
+        order=[place for lines in sound.values() for place in lines.values()],
+        template="".join(text),
+        left_some=len(sound) < len(by_name),
+    )
+
+
 def _shape(group: list[Family]) -> list[tuple[str, int]]:
     return [(family.suffix, len(family.samples)) for family in group]
 
@@ -165,8 +253,19 @@ def _columns(group: list[Family]) -> tuple[tuple[tuple[str, ...], ...], tuple[fl
     return keys, values
 
 
+def _figures(values: tuple[float, ...]) -> tuple[object, ...]:
+    """What %s writes as Prometheus reads it. Errors: TypeError or ValueError for no number."""
+    if _everyday(values):
+        return values
+    return tuple(
+        [
+            value if type(value) in _NUMBERS and -_LARGEST < value < _LARGEST else _figure(value)
+            for value in values
+        ]
+    )
+
+
 def _everyday(values: tuple[float, ...]) -> bool:
-    """Whether str() writes all of them as Prometheus reads them."""
     if not set(map(type, values)) <= _NUMBERS:
         return False
     try:

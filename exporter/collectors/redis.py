@@ -119,8 +119,7 @@ class RedisCollector:
 def info_of(text: bytes) -> dict[str, str]:
     """INFO -> field -> text. Pure."""
     lines = text.decode("utf-8", "replace").split("\r\n")
-    pairs = (line.partition(":") for line in lines if line and line[0] != "#")
-    return {field: value for field, separator, value in pairs if separator}
+    return dict([line.split(":", 1) for line in lines if ":" in line and line[0] != "#"])
 
 
 def slowest_of(reply: Reply) -> tuple[int | None, float | None]:

@@ -6,6 +6,7 @@ Rule: pure. Samples are (label values in the metric's order, number).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -29,8 +30,9 @@ class Metric:
         return Family(self, list(samples), suffix)
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
+    """A tuple, for there are hundreds in a scrape."""
+
     metric: Metric
     samples: Sequence[Sample]
     suffix: str = ""

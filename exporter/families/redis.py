@@ -119,9 +119,14 @@ _FOLLOWING = {
 _WORDS = {"ok": 1.0, "true": 1.0, "err": 0.0, "fail": 0.0, "false": 0.0}
 _COMMAND = re.compile(r"[A-Za-z0-9_|.\-]{1,64}")
 _EVENT = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
-_COMMAND_ROW = re.compile(r"calls=(\d+),usec=(\d+)(?:.*?,rejected_calls=(\d+),failed_calls=(\d+))?")
+# The third field is named for speed only.
+_COMMAND_ROW = re.compile(
+    r"calls=(\d+),usec=(\d+)(?:,usec_per_call=[\d.]+)?"
+    r"(?:.*?,rejected_calls=(\d+),failed_calls=(\d+))?"
+)
 _DATABASE = re.compile(r"db\d+")
 _SLAVE_FIELD = re.compile(r"slave\d+")
+_COMMAND_FIELD = "cmdstat_"
 _THREAD = "used_active_time_io_thread_"
 
 
@@ -139,22 +144,29 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
         LAST_SECONDS.family([(key, reading.duration_seconds)]),
         CONNECT_SECONDS.family([(key, reading.connect_seconds)]),
     ]
+    commands: dict[str, str] = {}
     rest: dict[str, str] = {}
     for field, text in info.items():
         metrics = FIELDS.get(field)
         if metrics is None:
-            rest[field] = text
+            if field.startswith(_COMMAND_FIELD):
+                commands[field[len(_COMMAND_FIELD) :]] = text
+            else:
+                rest[field] = text
             continue
-        number = _number(text)
+        number = int(text) if text.isdigit() else _number(text)
         if number is not None:
-            found += [Family(metric, ((key, number),)) for metric in metrics]
+            samples = ((key, number),)
+            for metric in metrics:
+                found.append(Family(metric, samples))
     found += _server(key, info)
     found += _threads(key, rest)
     found += _keyspace(key, rest, reading.databases)
-    found += _commands(key, rest)
+    found += _commands(key, commands)
+    found += _errors(key, rest)
     if server.latency_percentiles:
-        found += _percentiles(key, rest)
-    found += _histograms(key, reading)
+        found += _percentiles(key, rest, commands)
+    found += _histograms(key, reading, commands)
     found += _slow(key, reading)
     return [*found, *_replication(key, info, rest), *_key_groups(key, reading)]
 
@@ -181,53 +193,70 @@ def _threads(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
 
 def _keyspace(key: tuple[str], rest: Mapping[str, str], databases: int) -> list[Family]:
     # An empty database has no line of its own, and a flushed one must not vanish.
-    rows: dict[str, dict[str, float]] = {
+    rows: dict[str, Mapping[str, float]] = {
         f"db{number}": {} for number in range(min(databases, _OTHERS_KEPT))
     }
     for field, text in rest.items():
         if field.startswith("db") and _DATABASE.fullmatch(field):
             rows[field] = _numbers(text)
+    labelled = [((*key, db), row) for db, row in rows.items()]
     return [
-        DB_KEYS.family(((*key, db), row.get("keys", 0)) for db, row in rows.items()),
-        DB_EXPIRING.family(((*key, db), row.get("expires", 0)) for db, row in rows.items()),
-        DB_TTL.family(
-            ((*key, db), row["avg_ttl"] / 1000) for db, row in rows.items() if "avg_ttl" in row
+        Family(DB_KEYS, [(labels, row.get("keys", 0)) for labels, row in labelled]),
+        Family(DB_EXPIRING, [(labels, row.get("expires", 0)) for labels, row in labelled]),
+        Family(
+            DB_TTL, [(labels, row["avg_ttl"] / 1000) for labels, row in labelled if "avg_ttl" in row]
         ),
-        DB_CACHED.family(
-            ((*key, db), row["cached_keys"]) for db, row in rows.items() if "cached_keys" in row
+        Family(
+            DB_CACHED,
+            [(labels, row["cached_keys"]) for labels, row in labelled if "cached_keys" in row],
         ),
     ]
 
 
-def _commands(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
+def _commands(key: tuple[str], commands: Mapping[str, str]) -> list[Family]:
     calls: list[Sample] = []
     seconds: list[Sample] = []
     rejected: list[Sample] = []
     failed: list[Sample] = []
+    for name, text in commands.items():
+        row = _command(text)
+        if row is None:
+            continue
+        labels = (*key, _word(name))
+        called, microseconds, refused, broken = row
+        calls.append((labels, called))
+        seconds.append((labels, microseconds / 1e6))
+        if refused is not None and broken is not None:
+            rejected.append((labels, refused))
+            failed.append((labels, broken))
+    return [
+        Family(COMMANDS, _capped(calls, _COMMANDS_KEPT)),
+        Family(COMMAND_SECONDS, _capped(seconds, _COMMANDS_KEPT)),
+        Family(COMMANDS_REJECTED, _capped(rejected, _COMMANDS_KEPT)),
+        Family(COMMANDS_FAILED, _capped(failed, _COMMANDS_KEPT)),
+    ]
+
+
+@lru_cache(maxsize=1024)  # most commands were not called since the last scrape
+def _command(text: str) -> tuple[int, int, int | None, int | None] | None:
+    """Calls, microseconds, refused and failed calls, as far as the server counts them."""
+    row = _COMMAND_ROW.match(text)
+    if row is None:
+        return None
+    calls, microseconds, refused, failed = row.groups()
+    if refused is None:
+        return int(calls), int(microseconds), None, None
+    return int(calls), int(microseconds), int(refused), int(failed)
+
+
+def _errors(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
     errors: list[Sample] = []
     for field, text in rest.items():
-        if field.startswith("cmdstat_"):
-            row = _COMMAND_ROW.match(text)
-            if row is None:
-                continue
-            labels = (*key, _word(field[8:]))
-            took = row.groups()
-            calls.append((labels, int(took[0])))
-            seconds.append((labels, int(took[1]) / 1e6))
-            if took[2] is not None:
-                rejected.append((labels, int(took[2])))
-                failed.append((labels, int(took[3])))
-        elif field.startswith("errorstat_"):
+        if field.startswith("errorstat_"):
             count = _numbers(text).get("count")
             if count is not None:
                 errors.append(((*key, _word(field[10:])), count))
-    return [
-        COMMANDS.family(_capped(calls, _COMMANDS_KEPT)),
-        COMMAND_SECONDS.family(_capped(seconds, _COMMANDS_KEPT)),
-        COMMANDS_REJECTED.family(_capped(rejected, _COMMANDS_KEPT)),
-        COMMANDS_FAILED.family(_capped(failed, _COMMANDS_KEPT)),
-        ERRORS.family(_capped(errors, _OTHERS_KEPT)),
-    ]
+    yield Family(ERRORS, _capped(errors, _OTHERS_KEPT))
 
 
 @lru_cache(maxsize=4096)
@@ -240,14 +269,16 @@ def _capped(rows: list[Sample], kept: int) -> list[Sample]:
 
     By name, so that whoever is kept stays kept while no new word comes.
     """
-    if len(rows) <= kept and all(labels[-1] != _OTHER for labels, _ in rows):
+    if len(rows) <= kept and _OTHER not in [labels[-1] for labels, _ in rows]:
         return rows
     good = sorted(row for row in rows if row[0][-1] != _OTHER)[:kept]
     rest = sum(number for _, number in rows) - sum(number for _, number in good)
     return [*good, ((*rows[0][0][:-1], _OTHER), rest)]
 
 
-def _percentiles(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
+def _percentiles(
+    key: tuple[str], rest: Mapping[str, str], commands: Mapping[str, str]
+) -> list[Family]:
     """The server says p50, p99, p99.9; a quantile is a ratio."""
     quantiles: list[Sample] = []
     sums: list[Sample] = []
@@ -256,15 +287,15 @@ def _percentiles(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
     fields = [f for f in rest if f.startswith(prefix)][:_COMMANDS_KEPT]
     for field in fields:
         cmd = field.removeprefix(prefix)
-        row = _COMMAND_ROW.match(rest.get(f"cmdstat_{cmd}", ""))
+        row = _command(commands.get(cmd, ""))
         if row is None or not _COMMAND.fullmatch(cmd):
             continue
         for name, number in _numbers(rest[field]).items():
             percent = _number(name.removeprefix("p"))
             if percent is not None:
                 quantiles.append(((*key, cmd, f"{percent / 100:.10g}"), number))
-        sums.append(((*key, cmd, ""), int(row[2])))
-        counts.append(((*key, cmd, ""), int(row[1])))
+        sums.append(((*key, cmd, ""), row[1]))
+        counts.append(((*key, cmd, ""), row[0]))
     return [
         PERCENTILES.family(quantiles),
         PERCENTILES.family(sums, "_sum"),
@@ -272,11 +303,11 @@ def _percentiles(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
     ]
 
 
-def _histograms(key: tuple[str], reading: Redis) -> list[Family]:
+def _histograms(key: tuple[str], reading: Redis, commands: Mapping[str, str]) -> list[Family]:
     buckets: list[Sample] = []
     sums: list[Sample] = []
     counts: list[Sample] = []
-    spent = _spent(reading.info) if reading.latency_histograms else {}
+    spent = _spent(commands) if reading.latency_histograms else {}
     for cmd, seen in list(reading.latency_histograms.items())[:_COMMANDS_KEPT]:
         if not _COMMAND.fullmatch(cmd) or not _sound(seen):
             continue
@@ -296,13 +327,13 @@ def _sound(seen: LatencyHistogram) -> bool:
     return counts == sorted(counts) and (not counts or counts[-1] <= seen.calls)
 
 
-def _spent(info: Mapping[str, str]) -> dict[str, float]:
+def _spent(commands: Mapping[str, str]) -> dict[str, float]:
     """Microseconds by command; a command with subcommands has theirs as well."""
     spent: dict[str, float] = {}
-    for field, text in info.items():
-        if field.startswith("cmdstat_") and (row := _COMMAND_ROW.match(text)):
-            for cmd in {field[8:], field[8:].partition("|")[0]}:
-                spent[cmd] = spent.get(cmd, 0) + int(row[2])
+    for name, text in commands.items():
+        if row := _command(text):
+            for cmd in {name, name.partition("|")[0]}:
+                spent[cmd] = spent.get(cmd, 0) + row[1]
     return spent
 
 
@@ -358,11 +389,16 @@ def _key_groups(key: tuple[str], reading: Redis) -> Iterator[Family]:
     yield KEY_SCAN_SECONDS.family([(key, scan.duration_seconds)])
 
 
-def _numbers(text: str) -> dict[str, float]:
+@lru_cache(maxsize=1024)  # most of a server is as it was
+def _numbers(text: str) -> Mapping[str, float]:
     """`keys=1,expires=0` -> {keys: 1, expires: 0}; what is no number is left out."""
-    parts = (part.partition("=") for part in text.split(","))
-    numbers = ((name, _number(value)) for name, _, value in parts)
-    return {name: number for name, number in numbers if number is not None}
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        number = int(value) if value.isdigit() else _number(value)
+        if number is not None:
+            found[name] = number
+    return found
 
 
 def _number(text: str | None) -> float | None:
