@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from exporter.families.metric import Family, Metric, Sample
+from exporter.families.metric import Family, Metric, Row, Sample, families_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_LABEL = 1024
@@ -48,16 +48,38 @@ class _Page:
 
 
 @dataclass(slots=True)
-class _Sheet:
-    """The families of one sample each, all in one text, to be filled with new numbers."""
+class _Lonely:
+    """Metrics with one sample each, column by column."""
 
-    metrics: tuple[Metric, ...]
-    keys: tuple[tuple[str, ...], ...]
-    suffixes: tuple[str, ...]
-    names: frozenset[str]
-    order: list[int]  # of those above, how they are written: one name's stand together
+    metrics: list[Metric] = field(default_factory=list)
+    suffixes: list[str] = field(default_factory=list)
+    keys: list[tuple[str, ...]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def take(self, row: Row) -> None:
+        count = len(row.numbers)
+        self.metrics += row.metrics
+        self.suffixes += [""] * count
+        self.keys += [row.labels] * count
+        self.values += row.numbers
+
+    def same_series(self, other: "_Lonely") -> bool:
+        return (
+            self.metrics == other.metrics
+            and self.keys == other.keys
+            and self.suffixes == other.suffixes
+        )
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """Those as they were written last, in one text, to be filled with new numbers."""
+
+    lonely: _Lonely
+    names: frozenset[str]  # whose series are in the text
+    order: list[int]  # places of the numbers: one name's stand together
     template: str
-    left_some: bool  # not all are as they should be: those are written with more care
+    whole: bool  # all are in the text
 
 
 @dataclass(slots=True)
@@ -71,17 +93,16 @@ class Encoder:
     # By how many families, so that scrapers of different collectors do not drive out each other.
     _sheets: dict[int, _Sheet] = field(default_factory=dict)
 
-    def encode(self, families: Iterable[Family]) -> Exposition:
+    def encode(self, found: Iterable[Family | Row]) -> Exposition:
+        found = list(found)
         lines: list[str] = []
         dropped = 0
-        families = [family for family in families if family.samples]
-        lonely = [family for family in families if len(family.samples) == 1]
-        others = [family for family in families if len(family.samples) > 1]
-        sheet = self._fill_sheet(lonely, others, lines) if lonely else None
+        lonely, others = _parted(found)
+        sheet = self._fill_sheet(lonely, others, lines) if lonely.values else None
         samples = len(sheet.order) if sheet else 0
-        if sheet is None or sheet.left_some:
-            written = sheet.names if sheet else frozenset()
-            others = [family for family in families if family.metric.name not in written]
+        if sheet is None or not sheet.whole:
+            done = sheet.names if sheet else frozenset()
+            others = [family for family in families_of(found) if family.metric.name not in done]
         for metric, group in _grouped(others).items():
             page = self._filled(metric, group)
             if page is not None:
@@ -104,25 +125,20 @@ class Encoder:
                 self._learn(metric, group, "".join(lines[began:]))
         return Exposition("".join(lines).encode("utf-8"), samples, dropped)
 
-    def _fill_sheet(
-        self, lonely: list[Family], others: list[Family], lines: list[str]
-    ) -> _Sheet | None:
-        """Write the families of one sample; None when that must be done one by one."""
-        metrics, samples, suffixes = zip(*lonely, strict=True)
-        keys, values = zip(*[each[0] for each in samples], strict=True)
-        sheet = self._sheets.get(len(lonely))
+    def _fill_sheet(self, lonely: _Lonely, others: list[Family], lines: list[str]) -> _Sheet | None:
+        """Write the metrics of one sample; None when that must be done one by one."""
+        values = lonely.values
+        sheet = self._sheets.get(len(values))
         taken = {family.metric.name for family in others}
         if (
             sheet is None
-            or sheet.metrics != metrics
-            or sheet.keys != keys
-            or sheet.suffixes != suffixes
+            or not sheet.lonely.same_series(lonely)
             or not taken.isdisjoint(sheet.names)
         ):
-            sheet = _sheet(metrics, keys, suffixes, taken)
+            sheet = _sheet(lonely, taken)
             if len(self._sheets) >= _KEPT_SHEETS:
                 self._sheets.clear()
-            self._sheets[len(lonely)] = sheet
+            self._sheets[len(values)] = sheet
         figures = tuple([values[place] for place in sheet.order])
         try:
             lines.append(sheet.template % _figures(figures))
@@ -206,16 +222,33 @@ class Encoder:
         return text
 
 
-def _sheet(
-    metrics: tuple[Metric, ...],
-    keys: tuple[tuple[str, ...], ...],
-    suffixes: tuple[str, ...],
-    taken: set[str],
-) -> _Sheet:
-    """taken: names that have other families as well, and must stand beside those."""
-    by_name: dict[str, dict[str, int]] = {}  # -> line -> place
+def _parted(found: Iterable[Family | Row]) -> tuple[_Lonely, list[Family]]:
+    """Metrics with one sample, and families of more; one of none is not written."""
+    lonely = _Lonely()
+    others: list[Family] = []
+    for item in found:
+        if isinstance(item, Row):
+            lonely.take(item)
+            continue
+        metric, samples, suffix = item
+        if len(samples) == 1:
+            ((key, value),) = samples
+            lonely.metrics.append(metric)
+            lonely.suffixes.append(suffix)
+            lonely.keys.append(key)
+            lonely.values.append(value)
+        elif samples:
+            others.append(item)
+    return lonely, others
+
+
+def _sheet(lonely: _Lonely, taken: set[str]) -> _Sheet:
+    """taken: names that have larger families as well, and must stand beside those."""
+    metrics = lonely.metrics
+    by_name: dict[str, dict[str, int]] = {}  # -> line -> its place
     unsound = set(taken)
-    for place, (metric, key, suffix) in enumerate(zip(metrics, keys, suffixes, strict=True)):
+    series = zip(metrics, lonely.suffixes, lonely.keys, strict=True)
+    for place, (metric, suffix, key) in enumerate(series):
         lines = by_name.setdefault(metric.name, {})
         try:
             line = f"{metric.name}{suffix}{_label_text(metric.labels, key)}"
@@ -233,13 +266,11 @@ def _sheet(
         for lines in sound.values()
     ]
     return _Sheet(
-        metrics,
-        keys,
-        suffixes,
+        _Lonely(metrics, lonely.suffixes, lonely.keys),
         frozenset(sound),
-        order=[place for lines in sound.values() for place in lines.values()],
-        template="".join(text),
-        left_some=len(sound) < len(by_name),
+        [place for lines in sound.values() for place in lines.values()],
+        "".join(text),
+        whole=len(sound) == len(by_name),
     )
 
 

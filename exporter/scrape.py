@@ -17,7 +17,7 @@ from typing import TypeVar
 from exporter.collectors import Opened
 from exporter.collectors.port import Clock, Instant
 from exporter.families import scrape as own
-from exporter.families.metric import Family
+from exporter.families.metric import Families, Family, Row
 from exporter.readings import Cause, Unreachable
 from exporter.workers import Workers
 
@@ -37,7 +37,7 @@ class Run:
     began_at: float
     deadline: float
     done: threading.Event = field(default_factory=threading.Event)
-    families: Sequence[Family] = ()
+    families: Families = ()
     error: str = ""
     duration_seconds: float = 0.0
     counted_late: bool = False
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    families: tuple[Family, ...]
+    families: Families
     outcomes: tuple[own.Outcome, ...]
 
 
@@ -115,7 +115,7 @@ class Scraper:
             if run is not None:
                 run.done.wait(max(0.0, deadline - self._clock()))
         # 3. Take what there is, and say how each fared.
-        families: list[Family] = []
+        families: list[Family | Row] = []
         outcomes: list[own.Outcome] = []
         for job, run in joined:
             found, outcome = self._take(job, run)
@@ -151,7 +151,7 @@ class Scraper:
         run.duration_seconds = self._clock() - run.began_at
         run.done.set()
 
-    def _take(self, job: Job, run: Run | None) -> tuple[Sequence[Family], own.Outcome]:
+    def _take(self, job: Job, run: Run | None) -> tuple[Families, own.Outcome]:
         name = job.opened.name
         if run is not None and run.done.is_set():
             outcome = own.Outcome(name, run.error, run.duration_seconds)
@@ -183,7 +183,7 @@ class Scraper:
         if message != job.last_error:
             log.error("collector %s raised", job.opened.name, exc_info=error)
 
-    def _without(self, opened: Opened, why: Unreachable) -> Sequence[Family]:
+    def _without(self, opened: Opened, why: Unreachable) -> Families:
         """What is said of a target that was not read, such as pg_up 0."""
         said = _tried(lambda: opened.families(opened.target, why))
         if isinstance(said, Exception):
@@ -192,7 +192,7 @@ class Scraper:
         return said
 
 
-def _seen(opened: Opened, deadline: float) -> tuple[Sequence[Family], str]:
+def _seen(opened: Opened, deadline: float) -> tuple[Families, str]:
     """What one collect() gives: its families, and what it could not do."""
     reading = opened.collector.collect(deadline)
     families = opened.families(opened.target, reading)

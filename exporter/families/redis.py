@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from exporter.families.metric import Family, Kind, Metric, Sample, counter, gauge
+from exporter.families.metric import Family, Kind, Metric, Row, Sample, counter, gauge
 from exporter.families.redis_info import FIELDS
 from exporter.readings import LatencyHistogram, Redis, Unreachable
 from exporter.targets import RedisServer
@@ -130,7 +130,7 @@ _COMMAND_FIELD = "cmdstat_"
 _THREAD = "used_active_time_io_thread_"
 
 
-def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
+def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family | Row]:
     key = (server.service,)
     if isinstance(reading, Unreachable):
         return [
@@ -138,7 +138,7 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
             LAST_ERROR.family([((*key, str(reading.cause)), 1)]),
         ]
     info = reading.info
-    found = [
+    found: list[Family | Row] = [
         UP.family([(key, 1)]),
         LAST_ERROR.family([((*key, ""), 0)]),
         LAST_SECONDS.family([(key, reading.duration_seconds)]),
@@ -146,9 +146,11 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
     ]
     commands: dict[str, str] = {}
     rest: dict[str, str] = {}
+    metrics: list[Metric] = []
+    numbers: list[float] = []
     for field, text in info.items():
-        metrics = FIELDS.get(field)
-        if metrics is None:
+        named = FIELDS.get(field)
+        if named is None:
             if field.startswith(_COMMAND_FIELD):
                 commands[field[len(_COMMAND_FIELD) :]] = text
             else:
@@ -156,9 +158,9 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
             continue
         number = int(text) if text.isdigit() else _number(text)
         if number is not None:
-            samples = ((key, number),)
-            for metric in metrics:
-                found.append(Family(metric, samples))
+            metrics += named
+            numbers += [number] * len(named)
+    found.append(Row(tuple(metrics), key, tuple(numbers)))
     found += _server(key, info)
     found += _threads(key, rest)
     found += _keyspace(key, rest, reading.databases)
@@ -204,7 +206,8 @@ def _keyspace(key: tuple[str], rest: Mapping[str, str], databases: int) -> list[
         Family(DB_KEYS, [(labels, row.get("keys", 0)) for labels, row in labelled]),
         Family(DB_EXPIRING, [(labels, row.get("expires", 0)) for labels, row in labelled]),
         Family(
-            DB_TTL, [(labels, row["avg_ttl"] / 1000) for labels, row in labelled if "avg_ttl" in row]
+            DB_TTL,
+            [(labels, row["avg_ttl"] / 1000) for labels, row in labelled if "avg_ttl" in row],
         ),
         Family(
             DB_CACHED,

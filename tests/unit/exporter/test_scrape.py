@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from exporter.collectors import Opened
-from exporter.families.metric import Family, gauge
+from exporter.families.metric import Family, families_of, gauge
 from exporter.readings import Cause, LiveColour, Unreachable
 from exporter.scrape import Scrape, Scraper
 
@@ -60,7 +60,7 @@ def held() -> Iterator[tuple[threading.Event, Callable[[], Reading]]]:
 def samples(scrape: Scrape, name: str) -> dict[str, float]:
     return {
         values[0]: number
-        for family in scrape.families
+        for family in families_of(scrape.families)
         if family.metric.name == name
         for values, number in family.samples
     }
