@@ -34,7 +34,7 @@ class PartState:
 
 
 class Setting(NamedTuple):
-    """One row of pg_settings, as the server wrote it. A tuple: hundreds are compared at a scrape."""
+    """One row of pg_settings, as the server wrote it. A tuple, for hundreds are compared."""
 
     name: str
     text: str

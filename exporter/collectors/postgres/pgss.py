@@ -6,6 +6,7 @@ all are asked for again when statements were evicted or the counters reset. The 
 the version of the extension, which may be older than the server.
 """
 
+import operator
 import re
 import struct
 from collections.abc import Iterable, Mapping
@@ -195,14 +196,12 @@ class StatementReader:
         """The changed statements, summed over toplevel and over rows with a hidden queryid."""
         fresh: dict[tuple[int, int, int | None, int], Counts] = {}
         for row in rows:
-            user, database, queryid, toplevel, _, name = row[:6]
-            numbers = row[6:]
-            key = (user, database, queryid, toplevel)
+            key, numbers = row[:4], row[6:]
             before = fresh.get(key)
             fresh[key] = numbers if before is None else _sum(before, numbers)
-            self._users[user] = name
+            self._users[row[0]] = row[5]
         self._raw |= fresh
-        self._signatures.note((row[:4], row[4]) for row in rows if row[4] is not None)
+        self._signatures.note([(row[:4], row[4]) for row in rows if row[4] is not None])
         changed: dict[StatementId, Counts] = {}
         for (user, database, queryid, toplevel), counts in fresh.items():
             sibling = self._raw.get((user, database, queryid, 1 - toplevel))
@@ -224,4 +223,4 @@ class StatementReader:
 
 
 def _sum(a: Counts, b: Counts) -> Counts:
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+    return tuple(map(operator.add, a, b))
