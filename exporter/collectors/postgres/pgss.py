@@ -141,6 +141,7 @@ class StatementReader:
         self._clock = clock
         self._top = TopStatements[StatementId](target.top_statements)
         self._wording: Wording | None = None
+        self._worded_at = float("-inf")
         self._texts: dict[str, str] = {}
         self._forget()
 
@@ -153,12 +154,17 @@ class StatementReader:
 
     def read(self, session: Session, databases: Mapping[str, str]) -> Statements | None:
         """None when the extension is not in this database. databases: oid -> name."""
-        if self._wording is None:
+        now = self._clock()
+        # An update of the extension breaks nothing of the older words, so it is looked for.
+        if self._wording is None or now - self._worded_at >= _WHOLE_AFTER_SECONDS:
             found = session.execute(EXTENSION_SQL).fetchone()
             if found is None:
+                self._wording = None
                 return None
-            self._wording = wording(*found)
-            self._forget()
+            words = wording(*found)
+            if words != self._wording:
+                self._forget()
+            self._wording, self._worded_at = words, now
         try:
             return self._read(session, self._wording, databases)
         except Error:
