@@ -10,6 +10,7 @@ import pytest
 
 from exporter.collectors.port import Clocks
 from exporter.collectors.postgres.collector import PostgresCollector
+from exporter.collectors.postgres.queries import QUERIES
 from exporter.collectors.redis_wire import TROUBLE, RedisLink
 from exporter.families.postgres import databases
 from exporter.families.postgres import server as server_families
@@ -64,13 +65,22 @@ def test_every_part_of_a_postgres_is_read_and_every_number_has_a_metric(
             "db", host, 5432, "postgres", "app", statement_texts=True,
             with_parts=POSTGRES_OPTIONAL_PARTS,
         )  # fmt: skip
+        connection.execute("select pg_create_physical_replication_slot('kept', true)")
         with closing(PostgresCollector(target, Clocks(time.monotonic, time.time))) as collector:
             readings = [collector.collect(time.monotonic() + 10) for _ in range(2)]
+        # Also what is not asked where there is nothing to tell, such as a vacuum under way.
+        for query in QUERIES:
+            sql = query.sql(connection.info.server_version)
+            if sql is not None:
+                taken = [getattr(target, name) for name in query.takes]
+                values = [list(v) if isinstance(v, tuple) else v for v in taken]
+                connection.execute(sql.encode(), values or None)
 
     for reading in readings:
         assert isinstance(reading, Postgres), reading
         assert reading.problems == ()
         assert f"PostgreSQL {packed.version} " in reading.version
+        assert reading.tables["replication_slots"].rows[0][0][:2] == ("kept", "physical")
         shapes = [s for m in (server_families, databases) for s in vars(m).values()]
         known = {s.part: set(s.metrics) for s in shapes if isinstance(s, Shape)}
         for part, table in reading.tables.items():
