@@ -233,4 +233,3 @@ def _divided(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
         else:
             away.append(job)
     return away, here + last
-

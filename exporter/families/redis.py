@@ -6,20 +6,18 @@ server names (commands, errors, events) is a label only up to a cap; the rest is
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 
-from exporter.families.metric import Family, Kind, Metric, Row, Sample, counter, gauge
-from exporter.families.redis_info import FIELDS
-from exporter.readings import LatencyHistogram, Redis, Unreachable
+from exporter.families import redis_commands
+from exporter.families.metric import Family, Metric, Row, counter, gauge
+from exporter.families.redis_info import FIELDS, number_of, numbers
+from exporter.readings import Redis, Unreachable
 from exporter.targets import RedisServer
 
 _S = ("service",)
 _MASTER = (*_S, "master_host", "master_port")
 _SLAVE = (*_S, "slave_ip", "slave_port", "slave_state")
-_COMMANDS_KEPT = 300
 _OTHERS_KEPT = 64
 _SLAVES_KEPT = 32
-_OTHER = "other"
 
 UP = gauge("redis_up", "1 if the server answered.", _S)
 LAST_ERROR = gauge(
@@ -54,27 +52,6 @@ DB_KEYS = gauge("redis_db_keys", "Keys in the database.", (*_S, "db"))
 DB_EXPIRING = gauge("redis_db_keys_expiring", "Keys that will expire.", (*_S, "db"))
 DB_CACHED = gauge("redis_db_keys_cached", "Keys that are cached, of KeyDB.", (*_S, "db"))
 DB_TTL = gauge("redis_db_avg_ttl_seconds", "Average time to live of expiring keys.", (*_S, "db"))
-COMMANDS = counter("redis_commands_total", "Calls by command.", (*_S, "cmd"))
-COMMAND_SECONDS = counter(
-    "redis_commands_duration_seconds_total", "Time spent by command.", (*_S, "cmd")
-)
-COMMANDS_REJECTED = counter(
-    "redis_commands_rejected_calls_total", "Calls refused before they ran.", (*_S, "cmd")
-)
-COMMANDS_FAILED = counter("redis_commands_failed_calls_total", "Calls that failed.", (*_S, "cmd"))
-ERRORS = counter("redis_errors_total", "Error replies by kind.", (*_S, "err"))
-PERCENTILES = Metric(
-    "redis_latency_percentiles_usec",
-    Kind.SUMMARY,
-    "Microseconds of the command's calls, as the server's percentiles tell.",
-    (*_S, "cmd", "quantile"),
-)
-HISTOGRAM = Metric(
-    "redis_commands_latencies_usec",
-    Kind.HISTOGRAM,
-    "Microseconds of the command's calls.",
-    (*_S, "cmd", "le"),
-)
 SPIKE_AT = gauge(
     "redis_latency_spike_last", "When the event was last slow, Unix time.", (*_S, "event_name")
 )
@@ -116,17 +93,9 @@ _FOLLOWING = {
     "slave_repl_offset": gauge("redis_slave_repl_offset", "How far the replica has come.", _MASTER),
 }
 
-_WORDS = {"ok": 1.0, "true": 1.0, "err": 0.0, "fail": 0.0, "false": 0.0}
-_COMMAND = re.compile(r"[A-Za-z0-9_|.\-]{1,64}")
 _EVENT = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
-# The third field is named for speed only.
-_COMMAND_ROW = re.compile(
-    r"calls=(\d+),usec=(\d+)(?:,usec_per_call=[\d.]+)?"
-    r"(?:.*?,rejected_calls=(\d+),failed_calls=(\d+))?"
-)
 _DATABASE = re.compile(r"db\d+")
 _SLAVE_FIELD = re.compile(r"slave\d+")
-_COMMAND_FIELD = "cmdstat_"
 _THREAD = "used_active_time_io_thread_"
 
 
@@ -147,28 +116,28 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family |
     commands: dict[str, str] = {}
     rest: dict[str, str] = {}
     metrics: list[Metric] = []
-    numbers: list[float] = []
+    figures: list[float] = []
     for field, text in info.items():
         named = FIELDS.get(field)
         if named is None:
-            if field.startswith(_COMMAND_FIELD):
-                commands[field[len(_COMMAND_FIELD) :]] = text
+            if field.startswith(redis_commands.FIELD):
+                commands[field[len(redis_commands.FIELD) :]] = text
             else:
                 rest[field] = text
             continue
-        number = int(text) if text.isdigit() else _number(text)
+        number = int(text) if text.isdigit() else number_of(text)
         if number is not None:
             metrics += named
-            numbers += [number] * len(named)
-    found.append(Row(tuple(metrics), key, tuple(numbers)))
+            figures += [number] * len(named)
+    found.append(Row(tuple(metrics), key, tuple(figures)))
     found += _server(key, info)
     found += _threads(key, rest)
     found += _keyspace(key, rest, reading.databases)
-    found += _commands(key, commands)
-    found += _errors(key, rest)
+    found += redis_commands.calls(key, commands)
+    found += redis_commands.errors(key, rest)
     if server.latency_percentiles:
-        found += _percentiles(key, rest, commands)
-    found += _histograms(key, reading, commands)
+        found += redis_commands.percentiles(key, rest, commands)
+    found += redis_commands.histograms(key, reading, commands)
     found += _slow(key, reading)
     return [*found, *_replication(key, info, rest), *_key_groups(key, reading)]
 
@@ -176,17 +145,17 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family |
 def _server(key: tuple[str], info: Mapping[str, str]) -> Iterator[Family]:
     identity = tuple(info.get(label, "") for label in INSTANCE.labels[1:])
     yield INSTANCE.family([((*key, *identity), 1)])
-    now, up = _number(info.get("server_time_usec")), _number(info.get("uptime_in_seconds"))
+    now, up = number_of(info.get("server_time_usec")), number_of(info.get("uptime_in_seconds"))
     if now is not None and up is not None:
         yield START.family([(key, round(now / 1e6 - up))])
-    fork = _number(info.get("latest_fork_usec"))
+    fork = number_of(info.get("latest_fork_usec"))
     if fork is not None:
         yield FORK.family([(key, fork / 1e6)])
 
 
 def _threads(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
     threads = (
-        ((*key, field.removeprefix(_THREAD)), _number(text))
+        ((*key, field.removeprefix(_THREAD)), number_of(text))
         for field, text in rest.items()
         if field.startswith(_THREAD)
     )
@@ -200,7 +169,7 @@ def _keyspace(key: tuple[str], rest: Mapping[str, str], databases: int) -> list[
     }
     for field, text in rest.items():
         if field.startswith("db") and _DATABASE.fullmatch(field):
-            rows[field] = _numbers(text)
+            rows[field] = numbers(text)
     labelled = [((*key, db), row) for db, row in rows.items()]
     return [
         Family(DB_KEYS, [(labels, row.get("keys", 0)) for labels, row in labelled]),
@@ -214,130 +183,6 @@ def _keyspace(key: tuple[str], rest: Mapping[str, str], databases: int) -> list[
             [(labels, row["cached_keys"]) for labels, row in labelled if "cached_keys" in row],
         ),
     ]
-
-
-def _commands(key: tuple[str], commands: Mapping[str, str]) -> list[Family]:
-    calls: list[Sample] = []
-    seconds: list[Sample] = []
-    rejected: list[Sample] = []
-    failed: list[Sample] = []
-    for name, text in commands.items():
-        row = _command(text)
-        if row is None:
-            continue
-        labels = (*key, _word(name))
-        called, microseconds, refused, broken = row
-        calls.append((labels, called))
-        seconds.append((labels, microseconds / 1e6))
-        if refused is not None and broken is not None:
-            rejected.append((labels, refused))
-            failed.append((labels, broken))
-    return [
-        Family(COMMANDS, _capped(calls, _COMMANDS_KEPT)),
-        Family(COMMAND_SECONDS, _capped(seconds, _COMMANDS_KEPT)),
-        Family(COMMANDS_REJECTED, _capped(rejected, _COMMANDS_KEPT)),
-        Family(COMMANDS_FAILED, _capped(failed, _COMMANDS_KEPT)),
-    ]
-
-
-@lru_cache(maxsize=1024)  # most commands were not called since the last scrape
-def _command(text: str) -> tuple[int, int, int | None, int | None] | None:
-    """Calls, microseconds, refused and failed calls, as far as the server counts them."""
-    row = _COMMAND_ROW.match(text)
-    if row is None:
-        return None
-    calls, microseconds, refused, failed = row.groups()
-    if refused is None:
-        return int(calls), int(microseconds), None, None
-    return int(calls), int(microseconds), int(refused), int(failed)
-
-
-def _errors(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
-    errors: list[Sample] = []
-    for field, text in rest.items():
-        if field.startswith("errorstat_"):
-            count = _numbers(text).get("count")
-            if count is not None:
-                errors.append(((*key, _word(field[10:])), count))
-    yield Family(ERRORS, _capped(errors, _OTHERS_KEPT))
-
-
-@lru_cache(maxsize=4096)
-def _word(text: str) -> str:
-    return text if _COMMAND.fullmatch(text) else _OTHER
-
-
-def _capped(rows: list[Sample], kept: int) -> list[Sample]:
-    """Counters by the server's words; what is past the cap or no word is summed up as other.
-
-    By name, so that whoever is kept stays kept while no new word comes.
-    """
-    if len(rows) <= kept and _OTHER not in [labels[-1] for labels, _ in rows]:
-        return rows
-    good = sorted(row for row in rows if row[0][-1] != _OTHER)[:kept]
-    rest = sum(number for _, number in rows) - sum(number for _, number in good)
-    return [*good, ((*rows[0][0][:-1], _OTHER), rest)]
-
-
-def _percentiles(
-    key: tuple[str], rest: Mapping[str, str], commands: Mapping[str, str]
-) -> list[Family]:
-    """The server says p50, p99, p99.9; a quantile is a ratio."""
-    quantiles: list[Sample] = []
-    sums: list[Sample] = []
-    counts: list[Sample] = []
-    prefix = "latency_percentiles_usec_"
-    fields = [f for f in rest if f.startswith(prefix)][:_COMMANDS_KEPT]
-    for field in fields:
-        cmd = field.removeprefix(prefix)
-        row = _command(commands.get(cmd, ""))
-        if row is None or not _COMMAND.fullmatch(cmd):
-            continue
-        for name, number in _numbers(rest[field]).items():
-            percent = _number(name.removeprefix("p"))
-            if percent is not None:
-                quantiles.append(((*key, cmd, f"{percent / 100:.10g}"), number))
-        sums.append(((*key, cmd, ""), row[1]))
-        counts.append(((*key, cmd, ""), row[0]))
-    return [
-        PERCENTILES.family(quantiles),
-        PERCENTILES.family(sums, "_sum"),
-        PERCENTILES.family(counts, "_count"),
-    ]
-
-
-def _histograms(key: tuple[str], reading: Redis, commands: Mapping[str, str]) -> list[Family]:
-    buckets: list[Sample] = []
-    sums: list[Sample] = []
-    counts: list[Sample] = []
-    spent = _spent(commands) if reading.latency_histograms else {}
-    for cmd, seen in list(reading.latency_histograms.items())[:_COMMANDS_KEPT]:
-        if not _COMMAND.fullmatch(cmd) or not _sound(seen):
-            continue
-        buckets += [((*key, cmd, str(limit)), calls) for limit, calls in seen.buckets]
-        buckets.append(((*key, cmd, "+Inf"), seen.calls))
-        sums.append(((*key, cmd, ""), spent.get(cmd, 0)))
-        counts.append(((*key, cmd, ""), seen.calls))
-    return [
-        HISTOGRAM.family(buckets, "_bucket"),
-        HISTOGRAM.family(sums, "_sum"),
-        HISTOGRAM.family(counts, "_count"),
-    ]
-
-
-def _sound(seen: LatencyHistogram) -> bool:
-    counts = [calls for _, calls in seen.buckets]
-    return counts == sorted(counts) and (not counts or counts[-1] <= seen.calls)
-
-
-def _spent(commands: Mapping[str, str]) -> dict[str, float]:
-    """Microseconds by command; a command with subcommands has theirs as well."""
-    spent: dict[str, float] = {}
-    for name, text in commands.items():
-        if row := _command(text):
-            for cmd in {name, name.partition("|")[0]}:
-                spent[cmd] = spent.get(cmd, 0) + row[1]
-    return spent
 
 
 def _slow(key: tuple[str], reading: Redis) -> Iterator[Family]:
@@ -365,7 +210,7 @@ def _replication(
             slaves[*key, *labels] = row
     kept = list(slaves.items())[:_SLAVES_KEPT]
     for metric, word in ((SLAVE_OFFSET, "offset"), (SLAVE_LAG, "lag")):
-        numbers = ((labels, _number(row.get(word))) for labels, row in kept)
+        numbers = ((labels, number_of(row.get(word))) for labels, row in kept)
         yield metric.family((labels, n) for labels, n in numbers if n is not None)
     if info.get("role") != "slave":
         return
@@ -374,7 +219,7 @@ def _replication(
     if "master_link_status" in info:
         yield LINK_UP.family([(master, info["master_link_status"] == "up")])
     for field, metric in _FOLLOWING.items():
-        number = _number(info.get(field))
+        number = number_of(info.get(field))
         if number is not None:
             yield metric.family([(master, number)])
 
@@ -390,24 +235,3 @@ def _key_groups(key: tuple[str], reading: Redis) -> Iterator[Family]:
     )
     yield KEY_SCAN_AT.family([(key, scan.finished_at)])
     yield KEY_SCAN_SECONDS.family([(key, scan.duration_seconds)])
-
-
-@lru_cache(maxsize=1024)  # most of a server is as it was
-def _numbers(text: str) -> Mapping[str, float]:
-    """`keys=1,expires=0` -> {keys: 1, expires: 0}; what is no number is left out."""
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, value = part.partition("=")
-        number = int(value) if value.isdigit() else _number(value)
-        if number is not None:
-            found[name] = number
-    return found
-
-
-def _number(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return int(text) if text.isdigit() else float(text)
-    except ValueError:
-        return _WORDS.get(text)

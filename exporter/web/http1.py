@@ -55,7 +55,7 @@ def read_request(lines: Lines) -> Request | None:
     connection = headers.get("connection", "").lower()
     keep = "keep-alive" in connection if version == "HTTP/1.0" else "close" not in connection
     # A body that nobody asked for is not read; the next request would begin in it.
-    body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    body = "content-length" in headers or "transfer-encoding" in headers
     # Two slashes would make what follows a host.
     url = "/" + url.lstrip("/") if url.startswith("//") else url
     return Request(method, url, headers, keep and not body)

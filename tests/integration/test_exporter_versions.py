@@ -10,7 +10,9 @@ import pytest
 
 from exporter.collectors.port import Clocks
 from exporter.collectors.postgres.collector import PostgresCollector
+from exporter.collectors.postgres.pgss import StatementReader
 from exporter.collectors.postgres.queries import QUERIES
+from exporter.collectors.postgres.session import Session
 from exporter.collectors.redis_wire import TROUBLE, RedisLink
 from exporter.families.postgres import databases
 from exporter.families.postgres import server as server_families
@@ -114,6 +116,29 @@ def test_an_older_extension_than_the_server_is_asked_in_its_own_words(
                 assert metrics.all(f"pg_stat_statements_{name}_total"), (version, name)
             dealloc = metrics.one("pg_stat_statements_dealloc_total")
             assert dealloc == (None if version == "1.8" else 0)
+
+
+def test_an_update_of_the_extension_is_seen_by_a_session_that_is_kept(root: Path) -> None:
+    packed = POSTGRES[-1]
+    with (
+        server_versions.postgres(root, packed.program, PRELOADED) as host,
+        connected(host) as connection,
+    ):
+        connection.execute("create extension pg_stat_statements version '1.8'")
+        target = Database("db", host, 5432, "postgres", "app")
+        now = [0.0]
+        reader = StatementReader(target, lambda: now[0])
+        with closing(Session(target, "postgres", time.monotonic)) as session:
+            session.open(time.monotonic() + 10)
+            before = reader.read(session, {})
+            connection.execute("alter extension pg_stat_statements update")
+            now[0] = 301.0
+            after = reader.read(session, {})
+
+    assert before is not None
+    assert before.dealloc is None
+    assert after is not None
+    assert after.dealloc == 0
 
 
 @pytest.mark.parametrize("packed", REDIS, ids=lambda packed: Path(packed.program).name)
