@@ -55,7 +55,7 @@ def calls(key: tuple[str], commands: Mapping[str, str]) -> list[Family]:
         row = _command(text)
         if row is None:
             continue
-        labels = (*key, _word(name))
+        labels = _labels(key, name)
         called, microseconds, refused, broken = row
         calls.append((labels, called))
         seconds.append((labels, microseconds / 1e6))
@@ -90,6 +90,11 @@ def errors(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
             if count is not None:
                 errors.append(((*key, _word(field[10:])), count))
     yield Family(ERRORS, _capped(errors, _ERRORS_KEPT))
+
+
+@lru_cache(maxsize=4096)  # the same tuple each time is compared fastest
+def _labels(key: tuple[str], name: str) -> tuple[str, ...]:
+    return (*key, _word(name))
 
 
 @lru_cache(maxsize=4096)
