@@ -349,6 +349,7 @@ def compatibility() -> Iterator[str]:
         ("rules or dashboard", "repository", "emitted", "not emitted"),
         (source_row(source, refused["names"]) for source in found),
     )
+    yield from servers(yaml.safe_load((COMPATIBILITY / "servers.yml").read_text(encoding="utf-8")))
     yield from ("## Not emitted", "")
     reasons = refused["reasons"]
     yield from table(
@@ -369,6 +370,20 @@ def compatibility() -> Iterator[str]:
     yield from table(
         ("names", "complaint", "why"),
         ((f"`{e['names']}`", e["says"], e["why"]) for e in legacy["legacy"]),
+    )
+
+
+def servers(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield from ("## Servers", "")
+    yield "Versions that were really read, every part and option switched on, each number with its"
+    yield from ("metric. Others may do as well; nobody has looked.", "")
+    yield from table(
+        ("server", "in every run of the tests", "once, by hand", "remarks"),
+        (
+            (name, ", ".join(versions), ", ".join(seen["once"].get(name, ["-"])), remark)
+            for name, versions in seen["always"].items()
+            for remark in [seen["remarks"][name].strip()]
+        ),
     )
 
 

@@ -28,7 +28,7 @@ from exporter.families import (
     redis,
     textfiles,
 )
-from exporter.families.metric import Family
+from exporter.families.metric import Families
 from exporter.targets import (
     NEVER,
     BackupFolder,
@@ -66,7 +66,7 @@ class Source:
     name: str
     targets: Callable[[Targets], Sequence[Any]]
     open: Callable[[Any, Wiring], Collector[Any]]
-    families: Callable[[Any, Any], list[Family]]
+    families: Callable[[Any, Any], Families]
 
 
 def _docker(_: Engine, wiring: Wiring) -> Collector[Any]:
@@ -203,7 +203,7 @@ class Opened:
     name: str
     target: Any
     collector: Collector[Any]
-    families: Callable[[Any, Any], list[Family]]
+    families: Callable[[Any, Any], Families]
 
 
 class Sources:

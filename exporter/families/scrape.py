@@ -52,7 +52,7 @@ def collectors(outcomes: Sequence[Outcome], timeouts: Mapping[str, int]) -> list
         success[name] = success.get(name, True) and not outcome.error
         duration[name] = max(duration.get(name, 0.0), outcome.duration_seconds)
     return [
-        SUCCESS.family(((name,), good) for name, good in success.items()),
+        SUCCESS.family(((name,), int(good)) for name, good in success.items()),
         DURATION.family(((name,), seconds) for name, seconds in duration.items()),
         TIMEOUTS.family(((name,), timeouts.get(name, 0)) for name in success),
     ]
