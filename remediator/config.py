@@ -24,6 +24,7 @@ from remediator.checks import (
 )
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
+    BackupSection,
     CheckSection,
     ConfigFile,
     RunbookSection,
@@ -31,7 +32,7 @@ from remediator.config_schema import (
     TargetSection,
 )
 from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step, StormLimits
-from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
+from remediator.topology import BackupFiles, ColourSwitch, PostgresAddress, RedisAddress, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,19 @@ def _target(
         excludes=excludes,
         redis=RedisAddress(**redis.model_dump()) if redis else None,
         postgres=PostgresAddress(**postgres.model_dump()) if postgres else None,
+        backup=_backup(section.backup) if section.backup else None,
         switch=_switch(section.switch, topology) if section.switch else None,
+    )
+
+
+def _backup(section: BackupSection) -> BackupFiles:
+    scratch = section.scratch
+    return BackupFiles(
+        folder=section.folder,
+        pattern=section.pattern,
+        member=section.member,
+        status_file=section.status_file,
+        scratch=PostgresAddress(**scratch.model_dump()) if scratch else None,
     )
 
 

@@ -97,6 +97,21 @@ class PostgresSection(Section):
     """The role to connect as."""
     password_file: str | None = None
     """Holds the password."""
+    mountpoint: str | None = None
+    """The exporter's `mountpoint` of the disk that holds its data."""
+
+
+class BackupSection(Section):
+    folder: str
+    """The folder of the backups."""
+    pattern: Annotated[str, Field(pattern=r"^[^/]+$")]
+    """The file names, as in `*.tar.gz`; the newest counts."""
+    member: Annotated[str, Field(min_length=1)] = "*/dump.sql.gz"
+    """The dump in a tar file."""
+    status_file: str
+    """Written after each successful trial restore; give the exporter the same as `verification`."""
+    scratch: PostgresSection | None = None
+    """Where trials are made; without it, a database beside the one under care."""
 
 
 class SwitchSection(Section):
@@ -131,6 +146,8 @@ class TargetSection(Section):
     """For the flush actions."""
     address: PostgresSection | None = None
     """For the actions on a database."""
+    backup: BackupSection | None = None
+    """For the actions on its backup."""
     switch: SwitchSection | None = None
     """For the action that switches the live colour."""
 

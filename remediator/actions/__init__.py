@@ -6,6 +6,11 @@ Rule: an action is reachable only through this table and only on a key of the to
 from collections.abc import Mapping
 
 from remediator.actions.clients import ActionType, Clients, action_type
+from remediator.actions.database.check import CheckDatabase, CheckDatabaseParams
+from remediator.actions.database.reindex import ReindexConcurrently, ReindexConcurrentlyParams
+from remediator.actions.database.swap import RestoreBackup, RestoreBackupParams
+from remediator.actions.database.vacuum import VacuumAnalyze, VacuumAnalyzeParams
+from remediator.actions.database.verify import VerifyBackup, VerifyBackupParams
 from remediator.actions.docker import (
     RestartDatabase,
     RestartDatabaseParams,
@@ -23,4 +28,9 @@ ACTIONS: Mapping[str, ActionType] = {
     "flush_keys": action_type(FlushKeysParams, FlushKeys),
     "flush_db": action_type(FlushDbParams, FlushDb),
     "switch_colour": action_type(SwitchColourParams, SwitchColour),
+    "check_database": action_type(CheckDatabaseParams, CheckDatabase),
+    "vacuum_analyze": action_type(VacuumAnalyzeParams, VacuumAnalyze),
+    "reindex_concurrently": action_type(ReindexConcurrentlyParams, ReindexConcurrently),
+    "verify_backup": action_type(VerifyBackupParams, VerifyBackup),
+    "restore_backup": action_type(RestoreBackupParams, RestoreBackup),
 }
