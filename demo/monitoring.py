@@ -25,7 +25,8 @@ def up(world: World, compose: Sequence[str], images: Mapping[str, str], data_roo
     render(world.stack, world.config)
     _make_secrets(world)
     _make_files(world)
-    os.chown(world.live, REMEDIATOR_USER, -1)
+    for folder in (world.live, world.backups / "verification"):
+        os.chown(folder, REMEDIATOR_USER, -1)
     profiles = ["--profile", "grafana"] if "GRAFANA_IMAGE" in images else []
     _compose(
         world,
@@ -55,7 +56,7 @@ def _make_secrets(world: World) -> None:
 
 def _make_files(world: World) -> None:
     """A certificate, and a backup of last night that has been verified."""
-    for folder in (world.ssl, world.backups):
+    for folder in (world.ssl, world.backups / "verification"):
         folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPO / "demo" / "stack" / "nginx" / "cert.pem", world.ssl / "cert.pem")
     backup = world.backups / "production.tar.gz"
@@ -63,7 +64,7 @@ def _make_files(world: World) -> None:
     backup.write_bytes(gzip.compress(random.token_bytes(4096)))
     last_night = time.time() - 6 * 3600
     os.utime(backup, (last_night, last_night))
-    (world.backups / "verified").touch()
+    (world.backups / "verification" / "verified").touch()
 
 
 def _compose(
@@ -77,6 +78,7 @@ def _compose(
         "LIVE_DIR": str(world.live),
         "SSL_DIR": str(world.ssl),
         "BACKUP_DIR": str(world.backups),
+        "VERIFICATION_DIR": str(world.backups / "verification"),
         "SECRETS_DIR": str(world.secrets),
         "EXPORTER_CONFIG": str(world.config / "exporter.yml"),
         "REMEDIATOR_CONFIG": str(world.config / "remediator.yml"),

@@ -7,7 +7,7 @@ interrupted rebuild leaves an invalid `_ccnew` or `_ccold`: that is dropped firs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -15,7 +15,13 @@ from pydantic import Field
 
 from remediator.actions.clients import Clients, Deadline, Params
 from remediator.actions.database.disk import disk
-from remediator.actions.database.session import Connection, address_of, connected, translated
+from remediator.actions.database.session import (
+    Connection,
+    address_of,
+    connected,
+    one_line,
+    translated,
+)
 from remediator.durations import Seconds
 from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
 from remediator.topology import Target
@@ -145,15 +151,15 @@ class ReindexConcurrently:
                     break
                 known = disk(self.clients.exporter_url, address.mountpoint)
                 if known is not None and known.free_bytes < index.size * _ROOM:
-                    report.skipped.append(
+                    report.failed.append(
                         f"{index.shown}: {known.free_bytes} bytes free, {index.size} needed"
                     )
                     continue
                 report.rebuild(connection, index, deadline)
         evidence = report.evidence(len(wanted), room_known=address.mountpoint is not None)
-        if report.skipped and not report.rebuilt and not report.dropped:
+        if report.failed and not report.rebuilt:
             raise Permanent(
-                f"{target.key}: no index could be rebuilt: {'; '.join(report.skipped[:5])}",
+                f"{target.key}: no index could be rebuilt: {'; '.join(report.failed[:5])}",
                 evidence,
             )
         summary = f"rebuilt {len(report.rebuilt)} of {len(wanted)} indexes"
@@ -176,29 +182,25 @@ class ReindexConcurrently:
 
 
 class _Report:
-    """What a run did, as it does it."""
+    """What a run did, as it does it. What was only busy is skipped, and no failure."""
 
     def __init__(self) -> None:
         self.rebuilt: dict[str, Mapping[str, object]] = {}
         self.dropped: list[str] = []
         self.skipped: list[str] = []
+        self.failed: list[str] = []
 
     def drop(self, connection: Connection, leftovers: Sequence[_Index]) -> None:
         for index in leftovers:
-            why = _try(connection, "DROP INDEX CONCURRENTLY IF EXISTS {}", index)
-            if why is None:
+            if self._did(connection, "DROP INDEX CONCURRENTLY IF EXISTS {}", index):
                 self.dropped.append(index.shown)
-            else:
-                self.skipped.append(f"{index.shown}: {why}")
 
     def rebuild(self, connection: Connection, index: _Index, deadline: Deadline) -> None:
         timeout = str(max(1, int(deadline.left_seconds() * 1000)))
         connection.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
-        why = _try(connection, "REINDEX INDEX CONCURRENTLY {}", index)
-        if why is not None:
+        if not self._did(connection, "REINDEX INDEX CONCURRENTLY {}", index):
             connection.execute("SET statement_timeout = '2s'")
             self.drop(connection, _leftovers_of(connection, index))
-            self.skipped.append(f"{index.shown}: {why}")
             return
         row = connection.execute(
             "SELECT pg_relation_size(%s::regclass)", [_quoted(connection, index)]
@@ -211,11 +213,30 @@ class _Report:
             "was_invalid": not index.is_valid,
         }
 
+    def _did(self, connection: Connection, statement: LiteralString, index: _Index) -> bool:
+        name = sql.Identifier(index.schema, index.name)
+        try:
+            connection.execute(sql.SQL(statement).format(name))
+        except psycopg.errors.LockNotAvailable:
+            self.skipped.append(
+                f"{index.shown}: somebody holds its lock, or an old transaction is open"
+            )
+        except psycopg.errors.QueryCanceled:
+            self.skipped.append(f"{index.shown}: the time was up, or a human stopped it")
+        except psycopg.Error as error:
+            if connection.broken:
+                raise
+            self.failed.append(f"{index.shown}: {one_line(error)}")
+        else:
+            return True
+        return False
+
     def evidence(self, wanted: int, *, room_known: bool) -> dict[str, object]:
         return {
             "rebuilt": dict(list(self.rebuilt.items())[:_SHOWN]),
             "dropped": self.dropped[:_SHOWN],
             "skipped": self.skipped[:_SHOWN],
+            "failed": self.failed[:_SHOWN],
             "left": max(0, wanted - len(self.rebuilt)),
             "room_known": room_known,
         }
@@ -231,29 +252,6 @@ def _prepare(connection: Connection, lock_seconds: float) -> None:
         "SELECT set_config('client_connection_check_interval', '5s', false) "
         "WHERE current_setting('server_version_num')::int >= 140000"
     )
-
-
-def _try(connection: Connection, statement: str, index: _Index) -> str | None:
-    """None, or why it could not be done now."""
-    name = sql.Identifier(index.schema, index.name)
-    try:
-        connection.execute(sql.SQL(statement).format(name))
-    except psycopg.errors.LockNotAvailable:
-        return "somebody holds its lock, or an old transaction is open"
-    except psycopg.errors.QueryCanceled:
-        return "the time was up, or a human stopped it"
-    except (psycopg.errors.UndefinedObject, psycopg.errors.UndefinedTable):
-        return "is gone"
-    except (
-        psycopg.errors.InsufficientPrivilege,
-        psycopg.errors.UniqueViolation,
-        psycopg.errors.DataError,
-        psycopg.errors.InternalError,
-        psycopg.errors.OutOfMemory,
-        psycopg.errors.DiskFull,
-    ) as error:
-        return " ".join(str(error).split())
-    return None
 
 
 def _leftovers_of(connection: Connection, index: _Index) -> list[_Index]:

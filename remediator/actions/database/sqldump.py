@@ -33,7 +33,7 @@ _SETTINGS = (
     rb"|default_with_oids|escape_string_warning|search_path"
 )
 _FUNCTIONS = (
-    rb"setval|set_config\('search_path'|lo_create|lo_open|lowrite|lo_close|lo_from_bytea"
+    rb"setval|set_config\('search_path'|lo_create|lo_open|lowrite|lo_close|lo_from_bytea|lo_unlink"
     rb"|pg_extension_config_dump"
 )
 _BEYOND = (

@@ -14,7 +14,13 @@ from psycopg import sql
 from pydantic import Field
 
 from remediator.actions.clients import Clients, Deadline, Params
-from remediator.actions.database.session import Connection, address_of, connected, translated
+from remediator.actions.database.session import (
+    Connection,
+    address_of,
+    connected,
+    one_line,
+    translated,
+)
 from remediator.durations import Seconds
 from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
 from remediator.topology import Target
@@ -178,6 +184,8 @@ def _vacuum(connection: Connection, table: _Table, seconds: float) -> str | None
         return "somebody holds its lock"
     except psycopg.errors.UndefinedTable:
         return "is gone"
+    except psycopg.errors.InsufficientPrivilege as error:
+        return one_line(error)
     except psycopg.errors.QueryCanceled:
         return "the time was up, or a human stopped it"
     finally:
