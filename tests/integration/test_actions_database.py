@@ -122,7 +122,7 @@ def test_what_the_server_skips_by_itself_is_not_called_done(target: Target) -> N
         connection.execute("GRANT USAGE ON SCHEMA public TO guest")
     try:
         guest = replace(target, postgres=replace(address(target), user="guest"))
-        with pytest.raises(Permanent, match="owner can vacuum it|permission denied to vacuum"):
+        with pytest.raises(Permanent, match=r"owner can vacuum it|permission denied to vacuum"):
             action("vacuum_analyze").run(guest, timeout_seconds=60)
     finally:
         with connected(target) as connection:

@@ -7,6 +7,7 @@ and what it unpacks to has a cap in bytes and in time.
 import gzip
 import hashlib
 import io
+import os
 import resource
 import subprocess
 import tarfile
@@ -30,7 +31,7 @@ from remediator.topology import BackupFiles
 
 _BUFFER = 256 * 1024
 _BLOCK = 512  # of a tar file
-_DEEPEST = 4
+_DEEPEST = 6
 _HEADER_BYTES = 64 * 1024  # long names and pax records
 _READER_MEMORY = 1024 * 1024 * 1024  # addresses, not pages
 _SETTLE_SECONDS = 60.0
@@ -269,7 +270,7 @@ def _pg_restore(archive: io.BufferedReader, limits: Limits) -> Iterator[Readable
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
             )
         except OSError as error:
             raise BadDump(

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from pydantic import Field
 
 from remediator.actions import engine
-from remediator.actions.clients import Clients, Params
+from remediator.actions.clients import Clients, Deadline, Params
 from remediator.actions.database.disk import disk
 from remediator.actions.database.session import (
     Connection,
@@ -77,18 +77,19 @@ class CheckDatabase:
         address_of(target)
         return Ready()
 
-    def run(self, target: Target, *, timeout_seconds: float) -> Done:  # noqa: ARG002 - each look is bounded
+    def run(self, target: Target, *, timeout_seconds: float) -> Done:
         address = address_of(target)
+        deadline = Deadline.after(self.clients.clock, timeout_seconds)
         evidence: dict[str, object] = {}
         try:
-            with connected(address, _LOOK_SECONDS) as connection:
+            with connected(address, deadline.at_most(_LOOK_SECONDS)) as connection:
                 evidence |= _asked(connection)
         except psycopg.Error as error:
             evidence["answers"] = f"no: {redacted(one_line(error))[:500]}"
         known = disk(self.clients.exporter_url, address.mountpoint)
         if known is not None:
             evidence["disk"] = {"free_bytes": known.free_bytes, "size_bytes": known.size_bytes}
-        log = self._log(target, evidence)
+        log = self._log(target, evidence, deadline.at_most(_LOOK_SECONDS))
         found = _damage(evidence, log) or self._full_disk(evidence, log)
         if found is not None:
             raise Permanent(f"{target.key}: {found}", evidence)
@@ -97,11 +98,11 @@ class CheckDatabase:
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:  # noqa: ARG002 - a look leaves no trace
         return Effect.NOT_DONE
 
-    def _log(self, target: Target, evidence: dict[str, object]) -> str:
+    def _log(self, target: Target, evidence: dict[str, object], seconds: float) -> str:
         if target.container is None:
             return ""
         try:
-            with engine.connect(self.clients.docker_url, timeout_seconds=_LOOK_SECONDS) as docker:
+            with engine.connect(self.clients.docker_url, timeout_seconds=seconds / 3) as docker:
                 text = docker.last_log_lines(target.container, _LOG_LINES)
         except RemediationError as error:
             evidence["log_missing"] = str(error)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-_SECONDS = 5.0
+_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,14 @@ _SHOWN = 80
 _LAST_LINE = b"-- PostgreSQL database dump complete"
 # Letters and digits, and the bytes of others than ASCII: what a name is made of.
 _NAME = rb"\w$\x80-\xff"
-_TOKEN = re.compile(
-    rb"--[^\n]*|/\*|'|\"|[();\\]"
-    rb"|(?<![" + _NAME + rb"])\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$"
-    rb"|(?<![" + _NAME + rb"])(?:begin|case|end)(?![" + _NAME + rb"])",
-    re.IGNORECASE,
+# Every branch begins with a plain byte: then the search jumps from one to the next.
+_SIGNS = (
+    rb"--[^\n]*|/\*|'|\"|\(|\)|;|\\"
+    rb"|\$(?<![" + _NAME + rb"]\$)(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$"
+)
+_TOKEN = re.compile(_SIGNS)
+_TOKEN_OF_A_ROUTINE = re.compile(
+    _SIGNS + rb"|(?<![" + _NAME + rb"])(?:begin|case|end)(?![" + _NAME + rb"])", re.IGNORECASE
 )
 _ESCAPED = re.compile(rb"\\.|''|'", re.DOTALL)
 _ROUTINE = re.compile(rb"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\s", re.IGNORECASE)
@@ -75,6 +78,7 @@ class Dump:
         self._size = 0
         self._closing = b""  # what ends the quote that we are in
         self._parentheses = 0
+        self._token = _TOKEN
         self._blocks = 0  # BEGIN ATOMIC and CASE of a routine
         self._escapes = False  # standard_conforming_strings is off
         self._in_rows = False
@@ -91,7 +95,7 @@ class Dump:
                 yield statement
                 for _ in self.rows():  # those that nobody asked for
                     pass
-        if self._closing or b"".join(self._parts).strip():
+        if self._closing or self._parts:
             raise BadDump("ends in the middle of a statement")
         if not self._complete:
             raise BadDump("ends before pg_dump's last line: it was cut off, or is no pg_dump")
@@ -122,7 +126,9 @@ class Dump:
             if self._closing:
                 position = self._after_quote(line, position)
                 continue
-            found = _TOKEN.search(line, position)
+            if not self._parts and _ROUTINE.match(line, start):
+                self._token = _TOKEN_OF_A_ROUTINE
+            found = self._token.search(line, position)
             if found is None:
                 break
             token, position = found.group(), found.end()
@@ -154,7 +160,7 @@ class Dump:
             self._parentheses += 1
         elif token == b")":
             self._parentheses = max(0, self._parentheses - 1)
-        elif token != b";" and _ROUTINE.match(b"".join(self._parts) + line):
+        elif token != b";":
             self._enter_block(token.lower())
 
     def _enter_block(self, word: bytes) -> None:
@@ -178,19 +184,20 @@ class Dump:
         return end
 
     def _meta_command(self, line: bytes, at: int) -> None:
-        alone = not b"".join(self._parts).strip() and not line[:at].strip()
+        alone = not self._parts and not line[:at].strip()
         if not alone or not re.match(rb"\\(?:un)?restrict\s", line[at:]):
             raise BadDump(f"holds a command of psql: {shown(line[at:])}")
 
     def _keep(self, part: bytes) -> None:
-        self._parts.append(part)
+        if part.strip() or self._parts:
+            self._parts.append(part)
         self._size += len(part)
         if self._size > LONGEST_STATEMENT:
             raise BadDump(f"holds a statement of more than {LONGEST_STATEMENT} bytes")
 
     def _taken(self) -> bytes:
         statement = b"".join(self._parts).strip()
-        self._parts, self._size = [], 0
+        self._parts, self._size, self._token = [], 0, _TOKEN
         return statement
 
     def _judge(self, statement: bytes) -> None:
