@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from remediator.ports import Effect, Permanent, Ready, Refused, Transient
+from remediator.ports import Effect, NotYet, Permanent, Ready, Refused, Transient
 from remediator.topology import Target
 from tests.http_fakes import Answer, fake_server
 from tests.integration.edge_containers import action, docker, free_port, needs_docker, now, until
@@ -56,9 +56,9 @@ def scalar(target: Target, query: str) -> object:
     return None if row is None else row[0]
 
 
-def refusal(name: str, target: Target) -> str:
+def waits_for(name: str, target: Target) -> str:
     verdict = action(name).precheck(target)
-    assert isinstance(verdict, Refused), verdict
+    assert isinstance(verdict, NotYet), verdict
     return verdict.detail
 
 
@@ -146,10 +146,10 @@ def test_the_timeout_ends_a_vacuum_that_takes_too_long(target: Target) -> None:
     assert time.monotonic() - began < 30
 
 
-def test_a_backup_and_a_recovery_are_not_disturbed(target: Target) -> None:
+def test_a_dump_is_let_end(target: Target) -> None:
     for name in ("vacuum_analyze", "reindex_concurrently"):
         with connected(target, "pg_dump"):
-            assert "pg_dump runs" in refusal(name, target)
+            assert "pg_dump runs" in waits_for(name, target)
 
 
 def test_a_server_that_is_away_is_transient_and_its_effect_unknown(target: Target) -> None:
@@ -341,3 +341,17 @@ def test_damaged_pages_stop_what_would_follow(tmp_path: Path) -> None:
 
 
 FAILURES = "SELECT coalesce(sum(checksum_failures), 0) FROM pg_stat_database"
+
+
+def test_a_standby_is_not_maintained(tmp_path: Path) -> None:
+    with postgres_server(tmp_path) as target:
+        assert target.container is not None
+        docker("exec", target.container, "touch", "/var/lib/postgresql/data/standby.signal")
+        docker("restart", target.container)
+        until(lambda: answers(target), within_seconds=60)
+        for name in ("vacuum_analyze", "reindex_concurrently"):
+            refused = action(name).precheck(target)
+            assert isinstance(refused, Refused)
+            assert "it is in recovery" in refused.detail
+        evidence = action("check_database").run(target, timeout_seconds=20).evidence
+        assert evidence["in_recovery"] is True

@@ -14,6 +14,7 @@ from psycopg import sql
 from pydantic import Field
 
 from remediator.actions.clients import Clients, Deadline, Params
+from remediator.actions.database import in_the_way
 from remediator.actions.database.disk import disk
 from remediator.actions.database.session import (
     Connection,
@@ -23,25 +24,13 @@ from remediator.actions.database.session import (
     translated,
 )
 from remediator.durations import Seconds
-from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
+from remediator.ports import Done, Effect, NotYet, Permanent, Ready, Refused, RemediationError
 from remediator.topology import Target
 
 _SPARE_SECONDS = 2.0
 _SHOWN = 20
 _ROOM = 1.2  # the new index beside the old one, and its WAL
 
-_IN_THE_WAY = """
-SELECT 'it is in recovery, where nothing can be rebuilt' WHERE pg_is_in_recovery()
-UNION ALL
-SELECT 'CREATE INDEX or REINDEX runs (pid ' || pid || '); let it end first'
-FROM pg_stat_progress_create_index
-UNION ALL
-SELECT 'a base backup runs (pid ' || pid || '); let it end first' FROM pg_stat_progress_basebackup
-UNION ALL
-SELECT application_name || ' runs (pid ' || pid || '); let it end first' FROM pg_stat_activity
-WHERE application_name IN ('pg_restore', 'pg_dump', 'pg_dumpall', 'pg_basebackup')
-LIMIT 1
-"""
 _RUNS = "SELECT 1 FROM pg_stat_progress_create_index WHERE datname = current_database()"
 
 # How many pages a fresh B-tree of so many rows would take: per row a line pointer, a header
@@ -125,11 +114,10 @@ class ReindexConcurrently:
     params: ReindexConcurrentlyParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         address = address_of(target)
         with translated("look at its work", address), connected(address) as connection:
-            row = connection.execute(_IN_THE_WAY).fetchone()
-        return Ready() if row is None else Refused(f"{target.key}: {row[0]}")
+            return in_the_way.ready(connection, target, builds=True)
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         """1. drop leftovers  2. rebuild, while there is time and room."""

@@ -32,7 +32,7 @@ from remediator.actions.database.session import (
 )
 from remediator.actions.database.sqldump import BadDump
 from remediator.actions.database.status import Status, backup_of, read_status
-from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
+from remediator.ports import Done, Effect, NotYet, Permanent, Ready, Refused, RemediationError
 from remediator.topology import PostgresAddress, Target
 
 _CLEAN_UP_SECONDS = 20.0
@@ -56,16 +56,17 @@ UNION ALL
 SELECT 'a prepared transaction is open in it (' || gid || ')' FROM pg_prepared_xacts
 WHERE database = %(name)s
 UNION ALL
-SELECT application_name || ' runs (pid ' || pid || '); it may be saving what is left'
-FROM pg_stat_activity
-WHERE application_name IN ('pg_restore', 'pg_dump', 'pg_dumpall', 'pg_basebackup')
-UNION ALL
 SELECT 'our role may not do it: it must own the database and have CREATEDB and pg_signal_backend'
 FROM pg_roles WHERE rolname = current_user AND NOT rolsuper AND NOT (rolcreatedb
   AND pg_has_role(current_user, 'pg_signal_backend', 'MEMBER')
   AND pg_has_role(current_user, (SELECT datdba FROM pg_database d WHERE datname = %(name)s),
                   'MEMBER'))
 LIMIT 1
+"""
+_SAVES = """
+SELECT application_name || ' runs (pid ' || pid || '); it may be saving what is left'
+FROM pg_stat_activity
+WHERE application_name IN ('pg_restore', 'pg_dump', 'pg_dumpall', 'pg_basebackup') LIMIT 1
 """
 _FAILURES = "SELECT checksum_failures FROM pg_stat_database WHERE datname = %s"
 _SIZE = "SELECT pg_database_size(%s)"
@@ -92,16 +93,21 @@ class RestoreBackup:
     params: RestoreBackupParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         address = address_of(target)
         status = read_status(backup_of(target))
         if status is None:
             return Refused(f"{target.key}: no backup was proven yet; verify the backup first")
         against = self._against(address)
-        if against is None:
-            _file(target, status)
-            return Ready()
-        return Refused(f"{target.key}: {against}")
+        if against is not None:
+            return Refused(f"{target.key}: {against}")
+        _file(target, status)
+        with (
+            translated("look at its work", address),
+            connected(address, login=_maintenance(address)) as control,
+        ):
+            row = control.execute(_SAVES).fetchone()
+        return Ready() if row is None else NotYet(f"{target.key}: {row[0]}")
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         """1. restore beside it  2. compare with the proof  3. change names  4. ask it."""

@@ -14,6 +14,7 @@ from psycopg import sql
 from pydantic import Field
 
 from remediator.actions.clients import Clients, Deadline, Params
+from remediator.actions.database import in_the_way
 from remediator.actions.database.session import (
     Connection,
     address_of,
@@ -22,21 +23,12 @@ from remediator.actions.database.session import (
     translated,
 )
 from remediator.durations import Seconds
-from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
+from remediator.ports import Done, Effect, NotYet, Permanent, Ready, Refused, RemediationError
 from remediator.topology import Target
 
 _SPARE_SECONDS = 2.0
 _SHOWN = 20
 
-_IN_THE_WAY = """
-SELECT 'it is in recovery, where nothing can be vacuumed' WHERE pg_is_in_recovery()
-UNION ALL
-SELECT 'a base backup runs (pid ' || pid || '); let it end first' FROM pg_stat_progress_basebackup
-UNION ALL
-SELECT application_name || ' runs (pid ' || pid || '); let it end first' FROM pg_stat_activity
-WHERE application_name IN ('pg_restore', 'pg_dump', 'pg_dumpall', 'pg_basebackup')
-LIMIT 1
-"""
 # A table that was never vacuumed is due when it holds anything.
 _DUE = """
 SELECT relid, schemaname, relname, n_dead_tup, n_live_tup
@@ -91,11 +83,10 @@ class VacuumAnalyze:
     params: VacuumAnalyzeParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         address = address_of(target)
         with translated("look at its work", address), connected(address) as connection:
-            row = connection.execute(_IN_THE_WAY).fetchone()
-        return Ready() if row is None else Refused(f"{target.key}: {row[0]}")
+            return in_the_way.ready(connection, target, builds=False)
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         """Stops at the timeout; the evidence's `left` says what was not reached."""
