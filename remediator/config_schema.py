@@ -317,8 +317,7 @@ class StepSection(Section):
     timeout: Positive
     """A step that takes longer has failed."""
     repeat: Literal["never", "if_not_done"]
-    """What a start does that finds the step begun: never again, or if the action sees that it was
-    not done."""
+    """What a start does that finds it begun: never again, or if the action sees it was not done."""
 
 
 class RunbookSection(Section):
