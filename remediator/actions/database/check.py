@@ -50,14 +50,16 @@ SELECT blocker AS pid, count(*) AS blocks FROM pg_stat_activity a
 CROSS JOIN LATERAL unnest(pg_blocking_pids(a.pid)) AS blocker
 WHERE a.wait_event_type = 'Lock' GROUP BY blocker ORDER BY count(*) DESC, blocker LIMIT 5
 """
-# What a postgres writes about files that no restart mends.
+# What a postgres writes about files that no restart mends: its own words, right after the level,
+# and not those of a client's statement that it repeats.
+_LEVEL = r"\b(?:LOG|WARNING|ERROR|FATAL|PANIC):\s{1,4}"
 _DAMAGE = re.compile(
-    r"invalid page in block|page verification failed|could not read block|"
-    r"could not locate a valid checkpoint record|invalid primary checkpoint record|"
-    r"is not a valid data directory|database files are incompatible|"
-    r"could not (?:open|read) file \"(?:global|base|pg_xact|pg_multixact)/"
+    _LEVEL + r"(?:invalid page in block|page verification failed|could not read block"
+    r"|could not locate a valid checkpoint record|invalid primary checkpoint record"
+    r"|\"[^\"]{1,500}\" is not a valid data directory|database files are incompatible"
+    r"|could not (?:open|read) file \"(?:global|base|pg_xact|pg_multixact)/)"
 )
-_FULL = re.compile(r"No space left on device")
+_FULL = re.compile(_LEVEL + r"could not [^\n]{1,1000}: No space left on device$", re.MULTILINE)
 
 
 class CheckDatabaseParams(Params):
