@@ -15,7 +15,7 @@ from psycopg import sql
 
 from remediator.ports import Done, Effect, Permanent, Ready, Refused, Transient
 from remediator.topology import Target
-from tests.integration.edge_containers import action, free_port, needs_docker, now, until
+from tests.integration.edge_containers import action, docker, free_port, needs_docker, now, until
 from tests.integration.edge_postgres import (
     address,
     connected,
@@ -426,10 +426,27 @@ def test_a_server_that_is_down_is_left_to_a_human(broken: Target) -> None:
     assert "a restore needs a server that runs. By hand:" in refused.detail
 
 
-def test_a_database_that_cannot_be_opened_may_be_restored(broken: Target) -> None:
+def test_a_database_whose_files_are_gone_is_restored_without_force(broken: Target) -> None:
+    assert broken.container is not None
+    with connected(broken, database="postgres") as connection:
+        row = connection.execute("SELECT oid FROM pg_database WHERE datname = 'live'").fetchone()
+        assert row is not None
+    docker("exec", broken.container, "rm", f"/var/lib/postgresql/data/base/{row[0]}/PG_VERSION")
+    with pytest.raises(psycopg.OperationalError, match="not a valid data directory"):
+        connected(broken)
+    restore = action("restore_backup")
+    assert restore.precheck(broken) == Ready()
+    assert restore.run(broken, timeout_seconds=120).evidence["rows"] == ROWS
+    with connected(broken) as connection:
+        assert connection.execute("SELECT count(*) FROM lessons").fetchone() == (2002,)
+
+
+def test_a_database_that_a_human_has_closed_is_not_broken(broken: Target) -> None:
     with connected(broken, database="postgres") as connection:
         connection.execute("ALTER DATABASE live ALLOW_CONNECTIONS false")
-    assert action("restore_backup").precheck(broken) == Ready()
+    refused = action("restore_backup").precheck(broken)
+    assert isinstance(refused, Refused)
+    assert "not currently accepting connections" in refused.detail
 
 
 def test_a_file_that_is_not_the_proven_one_changes_nothing(broken: Target, plain: bytes) -> None:

@@ -5,6 +5,7 @@ name, and two renames in one transaction undo or redo it. Nothing of production 
 before the restored database is whole. What was written after the backup is not in it.
 """
 
+import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -69,6 +70,13 @@ FROM pg_stat_activity
 WHERE application_name IN ('pg_restore', 'pg_dump', 'pg_dumpall', 'pg_basebackup') LIMIT 1
 """
 _FAILURES = "SELECT checksum_failures FROM pg_stat_database WHERE datname = %s"
+# What a server says at the door of a database whose files are damaged or gone. Being full, or
+# closed by a human, is no damage.
+_BROKEN = re.compile(
+    r"is not a valid data directory|subdirectory \"[^\"]{1,200}\" is missing"
+    r"|could not (?:open|read) (?:file|block)|invalid page|page verification failed"
+    r"|could not open relation|cache lookup failed"
+)
 _SIZE = "SELECT pg_database_size(%s)"
 _COUNT = """
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -190,8 +198,13 @@ class RestoreBackup:
         try:
             with connected(address) as connection:
                 connection.execute("SELECT 1")
-        except psycopg.Error:
-            return None
+        except psycopg.Error as error:
+            if _BROKEN.search(str(error)):
+                return None
+            return (
+                "it cannot be told whether the database is broken "
+                f"({one_line(error)}); `force: true` in the step insists"
+            )
         return (
             "the database answers and no page of it had a wrong checksum: what was written "
             "after the backup would be lost for nothing; `force: true` in the step insists"
