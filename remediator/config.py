@@ -26,6 +26,7 @@ from remediator.checks import (
 )
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
+    BackupSection,
     CheckSection,
     ComposeSection,
     ConfigFile,
@@ -46,6 +47,7 @@ from remediator.policy import (
     StormLimits,
 )
 from remediator.topology import (
+    BackupFiles,
     ColourSwitch,
     ComposeProject,
     PostgresAddress,
@@ -247,6 +249,7 @@ def _target(
         excludes=excludes,
         redis=RedisAddress(**redis.model_dump()) if redis else None,
         postgres=PostgresAddress(**postgres.model_dump()) if postgres else None,
+        backup=_backup(section.backup) if section.backup else None,
         switch=_switch(section.switch, topology) if section.switch else None,
         compose=_compose(section.compose) if section.compose else None,
     )
@@ -259,6 +262,17 @@ def _compose(section: ComposeSection) -> ComposeProject:
         engine_url=section.engine,
         services=tuple(section.services),
         environment=dict(section.environment),
+    )
+
+
+def _backup(section: BackupSection) -> BackupFiles:
+    scratch = section.scratch
+    return BackupFiles(
+        folder=section.folder,
+        pattern=section.pattern,
+        member=section.member,
+        status_file=section.status_file,
+        scratch=PostgresAddress(**scratch.model_dump()) if scratch else None,
     )
 
 

@@ -149,6 +149,21 @@ class PostgresSection(Section):
     """The role to connect as."""
     password_file: str | None = None
     """Holds the password."""
+    mountpoint: str | None = None
+    """The exporter's `mountpoint` of the disk that holds its data."""
+
+
+class BackupSection(Section):
+    folder: str
+    """The folder of the backups."""
+    pattern: Annotated[str, Field(pattern=r"^[^/]+$")]
+    """The file names, as in `*.tar.gz`; the newest counts."""
+    member: Annotated[str, Field(min_length=1)] = "*/dump.sql.gz"
+    """The dump in a tar file."""
+    status_file: str
+    """Written after each successful trial restore; give the exporter the same as `verification`."""
+    scratch: PostgresSection | None = None
+    """Where trials are made; without it, a database beside the one under care."""
 
 
 class SwitchSection(Section):
@@ -198,6 +213,8 @@ class TargetSection(Section):
     """For the flush actions."""
     address: PostgresSection | None = None
     """For the actions on a database."""
+    backup: BackupSection | None = None
+    """For the actions on its backup."""
     switch: SwitchSection | None = None
     """For the action that switches the live colour."""
     compose: ComposeSection | None = None
@@ -300,8 +317,7 @@ class StepSection(Section):
     timeout: Positive
     """A step that takes longer has failed."""
     repeat: Literal["never", "if_not_done"]
-    """What a start does that finds the step begun: never again, or if the action sees that it was
-    not done."""
+    """What a start does that finds it begun: never again, or if the action sees it was not done."""
 
 
 class RunbookSection(Section):

@@ -16,7 +16,14 @@ from remediator.topology import Target
 
 
 class RemediationError(Exception):
-    """Something an edge could not do. The message says what, on which target, what to do."""
+    """Something an edge could not do. The message says what, on which target, what to do.
+
+    `evidence` goes to the journal, as that of a Done.
+    """
+
+    def __init__(self, message: str, evidence: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.evidence: Mapping[str, object] = evidence or {}
 
 
 class Transient(RemediationError):

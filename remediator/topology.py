@@ -20,13 +20,33 @@ class RedisAddress:
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """Where the postgres of a target answers."""
+    """Where the postgres of a target answers.
+
+    `mountpoint` is the exporter's word for the disk that holds its data; None: nobody knows.
+    """
 
     host: str
     port: int
     database: str
     user: str
     password_file: str | None = None
+    mountpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFiles:
+    """Where the backups of a target lie, as the remediator sees them.
+
+    `pattern` names the files in `folder`, `member` the dump in a tar file. `status_file` is
+    written after a successful trial restore; `scratch` is where trials are made, None for
+    the server of the target itself.
+    """
+
+    folder: str
+    pattern: str
+    member: str
+    status_file: str
+    scratch: PostgresAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +100,6 @@ class Target:
     excludes: frozenset[str] = field(default_factory=frozenset)
     redis: RedisAddress | None = None
     postgres: PostgresAddress | None = None
+    backup: BackupFiles | None = None
     switch: ColourSwitch | None = None
     compose: ComposeProject | None = None

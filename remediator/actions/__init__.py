@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from remediator.actions.clients import ActionType, Clients, action_type
 from remediator.actions.colours import StartColour, StartColourParams
 from remediator.actions.compose import ComposeUp, ComposeUpParams
+from remediator.actions.database.check import CheckDatabase, CheckDatabaseParams
+from remediator.actions.database.reindex import ReindexConcurrently, ReindexConcurrentlyParams
+from remediator.actions.database.swap import RestoreBackup, RestoreBackupParams
+from remediator.actions.database.vacuum import VacuumAnalyze, VacuumAnalyzeParams
+from remediator.actions.database.verify import VerifyBackup, VerifyBackupParams
 from remediator.actions.docker import (
     RestartDatabase,
     RestartDatabaseParams,
@@ -27,4 +32,9 @@ ACTIONS: Mapping[str, ActionType] = {
     "start_colour": action_type(StartColourParams, StartColour),
     "compose_up": action_type(ComposeUpParams, ComposeUp),
     "switch_colour": action_type(SwitchColourParams, SwitchColour),
+    "check_database": action_type(CheckDatabaseParams, CheckDatabase),
+    "vacuum_analyze": action_type(VacuumAnalyzeParams, VacuumAnalyze),
+    "reindex_concurrently": action_type(ReindexConcurrentlyParams, ReindexConcurrently),
+    "verify_backup": action_type(VerifyBackupParams, VerifyBackup),
+    "restore_backup": action_type(RestoreBackupParams, RestoreBackup),
 }

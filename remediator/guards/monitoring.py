@@ -34,8 +34,9 @@ def still_firing(case: Case) -> Allowed | Blocked:
 def firing_age(case: Case) -> Allowed | Blocked:
     age = (case.now - case.started_at).total_seconds()
     wanted, most = case.plan.runbook.firing_for_seconds, case.policy.max_age_seconds
-    if age > most:
+    if age > most and case.plan.runbook.window is None:
         # Whatever it needs, a machine that tries now what it did not try a day ago is guessing.
+        # What waits for its window was only not tried yet.
         return Blocked(Reason.TOO_OLD, f"firing for {age:.0f} s, longer than {most:.0f} s")
     detail = f"firing for {age:.0f} s, {wanted:.0f} s are wanted"
     return Allowed(detail) if age >= wanted else Blocked(Reason.TOO_YOUNG, detail)

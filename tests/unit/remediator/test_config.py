@@ -52,6 +52,9 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
         "PostgresDown": "restart-database",
         "RedisMemoryHigh": "flush-temp-keys",
         "LiveColourUnhealthy": "rollback-colour",
+        "VacuumDue": "maintain-database",
+        "BackupVerificationDue": "verify-backup",
+        "PostgresDataCorrupt": "restore-backup",
     }
     assert policy.topology["backend"].excludes == {"backend-blue", "backend-green", "nginx"}
     assert "backend" in policy.topology["backend-blue"].excludes

@@ -146,6 +146,11 @@ def test_firing_age(age: float, answer: Answer) -> None:
     assert says(guards.firing_age, a_case(plan=plan, started_at=ago(age))) is answer
 
 
+def test_what_waits_for_its_window_is_never_too_old() -> None:
+    plan = replace(a_case().plan, runbook=a_runbook("restart", window="night"))
+    assert says(guards.firing_age, a_case(plan=plan, started_at=ago(6 * 86400))) is None
+
+
 @pytest.mark.parametrize(
     ("service", "answer"), [("db", Reason.DEPENDENCY_FIRING), ("cache", None), ("web", None)]
 )

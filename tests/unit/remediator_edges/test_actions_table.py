@@ -27,6 +27,11 @@ def test_the_table_holds_the_actions_of_the_runbook() -> None:
         "start_colour",
         "compose_up",
         "switch_colour",
+        "check_database",
+        "vacuum_analyze",
+        "reindex_concurrently",
+        "verify_backup",
+        "restore_backup",
     }
 
 
@@ -54,6 +59,14 @@ def test_an_unknown_parameter_is_a_mistake(name: str) -> None:
         ("flush_keys", {}),
         ("flush_keys", {"pattern": "temp:*", "batch": "500"}),
         ("flush_keys", {"pattern": "temp:*", "batch": 0}),
+        ("vacuum_analyze", {"tables": "full"}),
+        ("vacuum_analyze", {"lock_timeout": "2m"}),
+        ("reindex_concurrently", {"min_bloat": 1.0}),
+        ("reindex_concurrently", {"max_indexes": 0}),
+        ("check_database", {"max_disk": 0.0}),
+        ("verify_backup", {"min_tables": 0}),
+        ("verify_backup", {"min_rows": {"public.t": "1"}}),
+        ("restore_backup", {"force": "yes"}),
     ],
 )
 def test_a_parameter_of_the_wrong_form_is_a_mistake(name: str, with_: dict[str, object]) -> None:
@@ -101,6 +114,11 @@ def test_a_pattern_with_a_prefix_of_its_own_is_good(pattern: str) -> None:
         ("flush_keys", "has no redis address"),
         ("flush_db", "has no redis address"),
         ("switch_colour", "has no colours to switch"),
+        ("check_database", "has no postgres address"),
+        ("vacuum_analyze", "has no postgres address"),
+        ("reindex_concurrently", "has no postgres address"),
+        ("verify_backup", "has no backup"),
+        ("restore_backup", "has no postgres address"),
     ],
 )
 def test_a_target_that_lacks_what_the_action_needs_is_permanent(name: str, words: str) -> None:
