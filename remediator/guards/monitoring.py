@@ -12,6 +12,9 @@ from remediator.ports import AlertState, Check
 from remediator.runs import ACTIVE, Allowed, Blocked
 from remediator.topology import Target
 
+MINOR = frozenset({"P2", "P3", "none"})
+"""Severities of alerts that do not explain why what depends on their service is broken."""
+
 
 def fresh_data(case: Case) -> Allowed | Blocked:
     if case.state is None:
@@ -66,7 +69,7 @@ def dependencies(case: Case) -> Allowed | Blocked:
     if case.state is None:
         return BLIND
     for alert in case.state.firing:
-        if alert.labels.get("service") in needed:
+        if alert.labels.get("severity") not in MINOR and alert.labels.get("service") in needed:
             name, service = alert.labels.get("alertname"), alert.labels["service"]
             return Blocked(Reason.DEPENDENCY_FIRING, f"{name} fires on {service}: mend that first")
     for service in needed:

@@ -160,6 +160,23 @@ def test_dependencies(service: str, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("severity", "answer"),
+    [
+        ("P0", Reason.DEPENDENCY_FIRING),
+        ("P1", Reason.DEPENDENCY_FIRING),
+        ("own words", Reason.DEPENDENCY_FIRING),
+        ("P2", None),
+        ("P3", None),
+        ("none", None),
+    ],
+)
+def test_a_minor_alert_on_a_dependency_explains_nothing(severity: str, answer: Answer) -> None:
+    labels = {"alertname": "Any", "service": "db", "severity": severity}
+    state = AlertState((FIRES, FiringAlert(labels, START)), 1.0)
+    assert says(guards.dependencies, a_case(state=state)) is answer
+
+
+@pytest.mark.parametrize(
     ("service", "answer"), [("db", Reason.DEPENDENCY_FIRING), ("cache", None), ("", None)]
 )
 def test_a_dependency_that_has_just_come_back_still_blocks(service: str, answer: Answer) -> None:
