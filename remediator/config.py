@@ -3,7 +3,7 @@
 Rule: nothing starts on a config with a mistake, and one look names all of them.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from remediator.config_schema import (
     SwitchSection,
     TargetSection,
 )
+from remediator.config_stack import listed_services, with_stack
 from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step, StormLimits
 from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
 
@@ -125,7 +126,7 @@ def _build(file: ConfigFile) -> Config:
 
 def _policy(file: ConfigFile) -> Policy:
     runbooks = [_runbook(section) for section in file.runbooks]
-    excludes = _excludes(file.topology)
+    excludes = _excludes(file.topology, file.runbooks)
     return Policy(
         mode=Mode(file.mode),
         max_data_age_seconds=file.prometheus.max_data_age,
@@ -154,13 +155,32 @@ def _policy(file: ConfigFile) -> Policy:
     )
 
 
-def _excludes(topology: Mapping[str, TargetSection]) -> dict[str, frozenset[str]]:
-    """A switch works on nginx and on its colours: none of them may be worked on meanwhile."""
+def _excludes(
+    topology: Mapping[str, TargetSection], runbooks: Sequence[RunbookSection]
+) -> dict[str, frozenset[str]]:
+    """A switch works on nginx and on its colours: none of them may be worked on meanwhile.
+
+    The same for a target whose entry restarts others, and for what nginx reads for it.
+    """
     pairs = {
         (key, other)
         for key, section in topology.items()
         if section.switch
         for other in (section.switch.nginx, *section.switch.colours.values())
+    }
+    pairs |= {
+        (entry.target.key, other)
+        for entry in runbooks
+        if entry.target.key
+        for step in entry.steps
+        for other in listed_services(step)
+        if other != entry.target.key
+    }
+    pairs |= {
+        (key, part.nginx)
+        for key, section in topology.items()
+        for part in (section.certificate, section.maintenance)
+        if part is not None and part.nginx != key
     }
     both_ways = pairs | {(other, key) for key, other in pairs}
     return {key: frozenset(b for a, b in both_ways if a == key) for key in topology}
@@ -173,7 +193,7 @@ def _target(
     topology: Mapping[str, TargetSection],
 ) -> Target:
     redis, postgres = section.redis, section.address
-    return Target(
+    target = Target(
         key=key,
         tier=section.tier,
         container=section.container,
@@ -184,6 +204,7 @@ def _target(
         postgres=PostgresAddress(**postgres.model_dump()) if postgres else None,
         switch=_switch(section.switch, topology) if section.switch else None,
     )
+    return with_stack(target, section, {key: other.container for key, other in topology.items()})
 
 
 def _switch(section: SwitchSection, topology: Mapping[str, TargetSection]) -> ColourSwitch:

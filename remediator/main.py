@@ -167,7 +167,14 @@ def _worker(
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
     notified = AlertmanagerAlerts(config.alertmanager_url)
     pager = AlertmanagerPager(config.alertmanager_url, clock=_now, external_url=config.external_url)
-    clients = Clients(config.docker_url, config.exporter_url, clock=_now, wait=time.sleep)
+    clients = Clients(
+        config.docker_url,
+        config.exporter_url,
+        clock=_now,
+        wait=time.sleep,
+        prometheus_url=config.prometheus_url,
+        topology=policy.topology,
+    )
     ports = Ports(
         journal=journal.runs,
         alerts=Watch(prometheus, stack.enter_context(closing(notified))),

@@ -5,9 +5,7 @@ the new colour, and comes back with its old modification time when it does not. 
 file's time tells, after a crash, whether a switch was begun.
 """
 
-import os
 import re
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from remediator.actions import engine
 from remediator.actions.clients import Clients, Deadline, Params
+from remediator.actions.nginx_control import EXEC_SECONDS, nginx_says, replace_file
 from remediator.ports import (
     Done,
     Effect,
@@ -30,14 +28,13 @@ from remediator.probes import ExporterProbes
 from remediator.topology import ColourSwitch, Target
 
 _HTTP_SECONDS = 3.0
-_EXEC_SECONDS = 5.0
 _PROBE_SECONDS = 10.0  # above the exporter's own timeout for a probe
 _PROBES_IN_A_ROW = 3
 _PROBE_PAUSE_SECONDS = 0.5
 _SERVES_SECONDS = 15.0
 _SERVES_IN_A_ROW = 3
 _POLL_SECONDS = 0.1
-_UNDO_SECONDS = 2 * _EXEC_SECONDS
+_UNDO_SECONDS = 2 * EXEC_SECONDS
 _COLOURS = 2
 
 _FILE_FORM = re.compile(r'\s*map\s+""\s+\$live_colour\s*\{\s*default\s+([\w-]+)\s*;\s*\}\s*')
@@ -64,7 +61,7 @@ class SwitchColour:
 
     def precheck(self, target: Target) -> Ready | Refused:
         switch = _switch(target)
-        live = _live_colour(switch)
+        live = live_colour(switch)
         written = _colour_in(_read(switch).content)
         if written != live:
             return Refused(
@@ -85,7 +82,7 @@ class SwitchColour:
                 f"{_UNDO_SECONDS:.0f} s, to be able to undo it"
             )
         switch = _switch(target)
-        live = _live_colour(switch)
+        live = live_colour(switch)
         colour = _other_colour(switch, live)
         old = _read(switch)
         self._write(switch, _content(colour), self._now_ns())
@@ -109,7 +106,7 @@ class SwitchColour:
         switch = _switch(target)
         try:
             written = _read(switch)
-            live = _live_colour(switch)
+            live = live_colour(switch)
             if written.modified_ns < _nanoseconds(intended_at):
                 return Effect.NOT_DONE
             if _colour_in(written.content) != live:
@@ -135,15 +132,7 @@ class SwitchColour:
         return Ready()
 
     def _nginx(self, switch: ColourSwitch, deadline: Deadline, *arguments: str) -> None:
-        seconds = deadline.at_most(_EXEC_SECONDS)
-        with engine.connect(self.clients.docker_url, timeout_seconds=seconds) as docker:
-            result = docker.execute(switch.nginx_container, ["nginx", *arguments])
-        if result.exit_code != 0:
-            words = "; ".join(result.output.splitlines())
-            raise Permanent(
-                f"nginx {' '.join(arguments)} in {switch.nginx_container} "
-                f"ended with {result.exit_code}: {words[-1000:]}"
-            )
+        nginx_says(self.clients, switch.nginx_container, deadline, *arguments)
 
     def _wait_until_served(self, switch: ColourSwitch, colour: str, deadline: Deadline) -> None:
         # The reload returns before the new workers serve, and an old worker may take one
@@ -153,7 +142,7 @@ class SwitchColour:
         last_seen = "nothing"
         while not until.is_over():
             try:
-                last_seen = _live_colour(switch)
+                last_seen = live_colour(switch)
             except Transient as error:
                 last_seen = str(error)
             in_a_row = in_a_row + 1 if last_seen == colour else 0
@@ -177,34 +166,7 @@ class SwitchColour:
 
     def _write(self, switch: ColourSwitch, content: bytes, modified_ns: int) -> None:
         """Atomic: nginx sees the old file or the new one, also after a power cut."""
-        path = Path(switch.file)
-        try:
-            _replace(path, content, modified_ns)
-        except OSError as error:
-            raise Permanent(
-                f"cannot write {path}: {error}; see that the folder is mounted for writing"
-            ) from error
-
-
-def _replace(path: Path, content: bytes, modified_ns: int) -> None:
-    # Not *.conf: an include by wildcard must not pick the unfinished file up.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.utime(file.fileno(), ns=(modified_ns, modified_ns))
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        replace_file(Path(switch.file), content, modified_ns=modified_ns)
 
 
 def _read(switch: ColourSwitch) -> _OldFile:
@@ -226,7 +188,7 @@ def _colour_in(content: bytes) -> str | None:
     return found[1] if found else None
 
 
-def _live_colour(switch: ColourSwitch) -> str:
+def live_colour(switch: ColourSwitch) -> str:
     """What nginx serves now. A new connection each time: a kept one stays with an old worker."""
     try:
         response = httpx.get(switch.live_url, timeout=_HTTP_SECONDS, trust_env=False)
