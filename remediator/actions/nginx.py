@@ -5,16 +5,20 @@ the new colour, and comes back with its old modification time when it does not. 
 file's time tells, after a crash, whether a switch was begun.
 """
 
+import math
 import re
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import httpx
+from pydantic import Field
 
 from remediator.actions.clients import Clients, Deadline, Params
 from remediator.actions.nginx_control import EXEC_SECONDS, nginx_says, replace_file
+from remediator.durations import Seconds
 from remediator.ports import (
     Done,
     Effect,
@@ -25,6 +29,7 @@ from remediator.ports import (
     Transient,
 )
 from remediator.probes import ExporterProbes
+from remediator.prometheus import Prometheus, quoted
 from remediator.topology import ColourSwitch, Target
 
 _HTTP_SECONDS = 3.0
@@ -41,7 +46,9 @@ _FILE_FORM = re.compile(r'\s*map\s+""\s+\$live_colour\s*\{\s*default\s+([\w-]+)\
 
 
 class SwitchColourParams(Params):
-    """The switch needs nothing: file, colours and probes are the topology's."""
+    """`healthy_for`: how long the other colour's probe must have been good, by Prometheus."""
+
+    healthy_for: Annotated[Seconds, Field(ge=0, le=3600)] = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,9 @@ class SwitchColour:
                 f"{target.key}: {switch.file} says {written or 'nothing readable'} and nginx "
                 f"serves {live}: somebody is at it; reload nginx or put the file right"
             )
-        return self._other_is_ready(target, switch, _other_colour(switch, live))
+        other = _other_colour(switch, live)
+        short = self._too_short(target, switch, other)
+        return short or self._other_is_ready(target, switch, other)
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         """1. write the file 2. `nginx -t` 3. reload 4. wait until nginx serves the colour.
@@ -115,6 +124,28 @@ class SwitchColour:
         except RemediationError:
             return Effect.UNKNOWN
         return Effect.DONE if isinstance(ready, Ready) else Effect.UNKNOWN
+
+    def _too_short(self, target: Target, switch: ColourSwitch, colour: str) -> Refused | None:
+        """A colour that has just come up, or comes and goes, gets no traffic yet."""
+        wanted = self.params.healthy_for
+        if wanted == 0:
+            return None
+        name, window = quoted(switch.ready_probes[colour]), f"{math.ceil(wanted * 1000)}ms"
+        series = f"probe_success{{target={name}}}"
+        # Good in the window, and known at its beginning: data of ten seconds proves no minute.
+        expr = (
+            f"min by (target) (min_over_time({series}[{window}]))"
+            f" and on (target) ({series} offset {window})"
+        )
+        client = Prometheus(self.clients.prometheus_url, freshness_job="")
+        with closing(client):
+            found = client.query(expr)
+        if len(found) == 1 and found[0].value == 1:
+            return None
+        return Refused(
+            f"{target.key}: the probe of {colour} was not good for all of the last {wanted:.0f} s, "
+            f"or nobody knows; see {switch.colours[colour]}"
+        )
 
     def _other_is_ready(self, target: Target, switch: ColourSwitch, colour: str) -> Ready | Refused:
         name = switch.ready_probes[colour]

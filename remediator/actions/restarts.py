@@ -68,7 +68,7 @@ class RestartServices:
                 service = self._resolved(key)
                 ready = self._one().precheck(service)
                 if isinstance(ready, Refused):
-                    raise Permanent(ready.detail)  # noqa: TRY301 - told like every other stop
+                    raise Permanent(ready.detail)
                 done = self._one().run(service, timeout_seconds=deadline.left_seconds())
                 evidence[service.key] = dict(done.evidence)
                 self._await_well(service, deadline)
