@@ -55,7 +55,7 @@ def _make_secrets(world: World) -> None:
 
 def _make_files(world: World) -> None:
     """A certificate, and a backup of last night that has been verified."""
-    for folder in (world.ssl, world.backups):
+    for folder in (world.ssl, world.renewed, world.logs, world.backups):
         folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPO / "demo" / "stack" / "nginx" / "cert.pem", world.ssl / "cert.pem")
     backup = world.backups / "production.tar.gz"
@@ -76,6 +76,8 @@ def _compose(
         "STACK": world.stack,
         "LIVE_DIR": str(world.live),
         "SSL_DIR": str(world.ssl),
+        "RENEWED_DIR": str(world.renewed),
+        "LOG_DIR": str(world.logs),
         "BACKUP_DIR": str(world.backups),
         "SECRETS_DIR": str(world.secrets),
         "EXPORTER_CONFIG": str(world.config / "exporter.yml"),

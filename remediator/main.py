@@ -34,7 +34,7 @@ from remediator.journal import (
     RunLog,
 )
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
 from remediator.notify import AlertmanagerPager
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
@@ -115,6 +115,7 @@ def _serve(config: Config, token: bytes) -> None:
         switch = KillSwitch(paused, os.environ, orders, _now)
         journal = _Journal(Intake(database), runs, Records(database), switch, orders)
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
+        metrics.registry.register(MaintenanceGauges(config.policy.topology))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:

@@ -52,8 +52,20 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
         "PostgresDown": "restart-database",
         "RedisMemoryHigh": "flush-temp-keys",
         "LiveColourUnhealthy": "rollback-colour",
+        "LiveColourCrashLoop": "rollback-colour",
+        "SiteDown": "restart-live-services",
+        "HighCpu": "restart-hog",
+        "HighMemory": "restart-hog",
+        "DatabaseCpuHigh": "find-hog",
+        "CeleryWorkerSilent": "restart-worker",
+        "CeleryQueueStuck": "restart-worker",
+        "CacheHitRateLow": "warm-cache",
+        "CertificateExpiring": "install-certificate",
+        "MaintenanceOverdue": "end-maintenance",
+        "DiskAlmostFull": "prune-images",
     }
-    assert policy.topology["backend"].excludes == {"backend-blue", "backend-green", "nginx"}
+    own = {"backend-blue", "backend-green", "nginx"}
+    assert policy.topology["backend"].excludes == own | {"frontend"}
     assert "backend" in policy.topology["backend-blue"].excludes
     for book in policy.runbooks.values():
         if book.risk == "data":
