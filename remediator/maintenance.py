@@ -52,7 +52,7 @@ def _parsed(path: Path, content: bytes) -> Maintenance:
         first, rest = content.decode("ascii").split("\n", 1)
         told = json.loads(first.removeprefix(_MARK))
         reason, until = str(told["reason"]), datetime.fromisoformat(told["until"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise NotOurs(f"{path} was not written by the remediator") from error
     if not first.startswith(_MARK) or rest != f"{_SWITCH}\n" or until.tzinfo is None:
         raise NotOurs(f"{path} was not written by the remediator")

@@ -31,9 +31,10 @@ class ReloadNginx:
     clients: Clients
 
     def precheck(self, target: Target) -> Ready | Refused:
+        name = engine.container_name(target)
         deadline = Deadline.after(self.clients.clock, _LOOK_SECONDS)
         try:
-            nginx_says(self.clients, engine.container_name(target), deadline, "-t")
+            nginx_says(self.clients, name, deadline, "-t")
         except Permanent as error:
             return Refused(f"{target.key}: {error}")
         return Ready()

@@ -15,7 +15,11 @@ CLIENTS = Clients(
     clock=lambda: datetime.now(UTC),
     wait=lambda seconds: None,
 )
-SMALLEST = {"flush_keys": {"pattern": "temp:*"}}
+SMALLEST: dict[str, dict[str, object]] = {
+    "flush_keys": {"pattern": "temp:*"},
+    "restart_services": {"services": ["backend"]},
+    "maintenance_on": {"reason": "a restore"},
+}
 
 
 def test_the_table_holds_the_actions_of_the_runbook() -> None:
@@ -25,6 +29,15 @@ def test_the_table_holds_the_actions_of_the_runbook() -> None:
         "flush_keys",
         "flush_db",
         "switch_colour",
+        "find_hog",
+        "restart_services",
+        "warm_cache",
+        "reload_nginx",
+        "install_certificate",
+        "maintenance_on",
+        "maintenance_off",
+        "prune_images",
+        "prune_logs",
     }
 
 
@@ -52,6 +65,14 @@ def test_an_unknown_parameter_is_a_mistake(name: str) -> None:
         ("flush_keys", {}),
         ("flush_keys", {"pattern": "temp:*", "batch": "500"}),
         ("flush_keys", {"pattern": "temp:*", "batch": 0}),
+        ("switch_colour", {"healthy_for": "-1s"}),
+        ("find_hog", {"top": 21}),
+        ("restart_services", {"services": []}),
+        ("restart_services", {"services": ["a", "a"]}),
+        ("maintenance_on", {}),
+        ("maintenance_on", {"reason": "x", "ttl": "5h"}),
+        ("maintenance_off", {"before_end": "yes"}),
+        ("prune_logs", {"max_files": 0}),
     ],
 )
 def test_a_parameter_of_the_wrong_form_is_a_mistake(name: str, with_: dict[str, object]) -> None:
@@ -99,6 +120,12 @@ def test_a_pattern_with_a_prefix_of_its_own_is_good(pattern: str) -> None:
         ("flush_keys", "has no redis address"),
         ("flush_db", "has no redis address"),
         ("switch_colour", "has no colours to switch"),
+        ("warm_cache", "has no cache_warmer"),
+        ("reload_nginx", "has no container"),
+        ("install_certificate", "has no certificate"),
+        ("maintenance_on", "has no maintenance page"),
+        ("maintenance_off", "has no maintenance page"),
+        ("prune_logs", "has no rotated_logs"),
     ],
 )
 def test_a_target_that_lacks_what_the_action_needs_is_permanent(name: str, words: str) -> None:
