@@ -55,7 +55,8 @@ class MaintenanceSection(Section):
     nginx: Name
     """The topology key of the nginx that reads it."""
     url: HttpUrl
-    """Answers 503 with the header `X-Maintenance: on` while the page is on."""
+    """Answers 503 with the header `X-Maintenance: on` while the page is on; best without asking
+    another service."""
 
 
 def _narrow(pattern: str) -> str:
