@@ -31,10 +31,12 @@ BUSY = "sleep 301 & exec -a 'worker --password hunter2 --token=hunter3' sleep 30
 def broker() -> Iterator[redis.Redis]:
     port = free_port()
     options = ["-p", f"127.0.0.1:{port}:6379"]
-    with container(REDIS_IMAGE, "redis-server", "--save", "", options=options):
-        with redis.Redis(port=port, db=BROKER_DB, socket_timeout=2) as client:
-            until(lambda: answers(client), what="redis answers")
-            yield client
+    with (
+        container(REDIS_IMAGE, "redis-server", "--save", "", options=options),
+        redis.Redis(port=port, db=BROKER_DB, socket_timeout=2) as client,
+    ):
+        until(lambda: answers(client), what="redis answers")
+        yield client
 
 
 def answers(client: redis.Redis) -> bool:

@@ -106,7 +106,9 @@ def test_the_first_that_is_not_well_ends_it(services: Services) -> None:
     intended_at, frontend = now(), services.started_at("frontend")
     services.exporter.probes["blue-ready"] = False
     restart = services.restart("blue", "frontend", healthy_within="2s")
-    with pytest.raises(Permanent, match=r"probe blue-ready fails.*restarted and well: none;.*blue, "):
+    with pytest.raises(
+        Permanent, match=r"probe blue-ready fails.*restarted and well: none;.*blue, "
+    ):
         restart.run(TARGET, timeout_seconds=60)
     assert services.started_at("frontend") == frontend
     # A crash would look the same: whether the first came back, nobody knows.

@@ -115,7 +115,9 @@ def test_an_answer_without_an_end_is_read_to_a_cap() -> None:
 
 
 @pytest.mark.parametrize(
-    "start", [b"", b"HTTP/1.1 200", OK + b"A: b\r\n", OK + b"\r\n"], ids=["", "line", "head", "body"]
+    "start",
+    [b"", b"HTTP/1.1 200", OK + b"A: b\r\n", OK + b"\r\n"],
+    ids=["", "line", "head", "body"],
 )
 def test_an_answer_in_drops_ends_with_the_step(start: bytes) -> None:
     def drops(client: socket.socket, over: threading.Event) -> None:
@@ -140,7 +142,8 @@ def test_a_flood_of_headers_is_refused() -> None:
 
 
 def test_what_is_no_http_is_transient() -> None:
-    with raw_server(lambda client, _: client.sendall(b"\x00\xff" * 50)) as url, pytest.raises(
-        Transient
+    with (
+        raw_server(lambda client, _: client.sendall(b"\x00\xff" * 50)) as url,
+        pytest.raises(Transient),
     ):
         warm().run(target(url), timeout_seconds=10)
