@@ -73,6 +73,25 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
             assert {step.repeat for step in book.steps} == {Repeat.NEVER}
 
 
+def test_the_parts_of_the_stack_reach_the_target() -> None:
+    topology = load_config(SHIPPED, ACTIONS).policy.topology
+    place, page = topology["nginx"].certificate, topology["nginx"].maintenance
+    warmer, logs = topology["redis"].cache_warmer, topology["host"].rotated_logs
+
+    assert place is not None
+    assert (place.nginx_container, place.served_host, place.served_port) == (
+        *("piano-tutor-nginx-production", "nginx"),
+        443,
+    )
+    assert place.names == ("piano-tutor.com",)
+    assert page is not None
+    assert page.nginx_container == "piano-tutor-nginx-production"
+    assert warmer is not None
+    assert warmer.url == "http://nginx/admin/cache/warm"
+    assert logs is not None
+    assert (logs.min_age_seconds, logs.keep) == (14 * 86400, 5)
+
+
 def test_the_command_checks_a_file_and_lists_mistakes() -> None:
     good = CliRunner().invoke(main, ["--config.check", "--config.file", str(SHIPPED)])
     assert (good.exit_code, good.output) == (0, f"{SHIPPED}: good\n")
