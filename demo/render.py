@@ -96,6 +96,8 @@ def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
     for runbook in document["runbooks"]:
         runbook["firing_for"] = "0s"
         runbook["verify"]["interval"] = "500ms"
+        runbook["verify"]["hold"] = "1s"
+        runbook["verify"].pop("settle", None)
         for step in runbook["steps"]:
             if step["action"] == "switch_colour":
                 step["with"] = {"healthy_for": "2s"}  # the colour before it was broken just now

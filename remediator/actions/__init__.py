@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from remediator.actions.certificates import InstallCertificate, InstallCertificateParams
 from remediator.actions.clients import ActionType, Clients, action_type
+from remediator.actions.colours import StartColour, StartColourParams
+from remediator.actions.compose import ComposeUp, ComposeUpParams
 from remediator.actions.diagnosis import FindHog, FindHogParams
 from remediator.actions.docker import (
     RestartDatabase,
@@ -35,6 +37,8 @@ ACTIONS: Mapping[str, ActionType] = {
     "restart_database": action_type(RestartDatabaseParams, RestartDatabase),
     "flush_keys": action_type(FlushKeysParams, FlushKeys),
     "flush_db": action_type(FlushDbParams, FlushDb),
+    "start_colour": action_type(StartColourParams, StartColour),
+    "compose_up": action_type(ComposeUpParams, ComposeUp),
     "switch_colour": action_type(SwitchColourParams, SwitchColour),
     "find_hog": action_type(FindHogParams, FindHog),
     "restart_services": action_type(RestartServicesParams, RestartServices),

@@ -22,6 +22,7 @@ from remediator.durations import Seconds
 from remediator.ports import (
     Done,
     Effect,
+    NotYet,
     Permanent,
     Ready,
     Refused,
@@ -66,8 +67,8 @@ class SwitchColour:
     params: SwitchColourParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
-        switch = _switch(target)
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
+        switch = switch_of(target)
         live = live_colour(switch)
         written = _colour_in(_read(switch).content)
         if written != live:
@@ -90,7 +91,7 @@ class SwitchColour:
                 f"{target.key}: a switch needs a step timeout of more than "
                 f"{_UNDO_SECONDS:.0f} s, to be able to undo it"
             )
-        switch = _switch(target)
+        switch = switch_of(target)
         live = live_colour(switch)
         colour = _other_colour(switch, live)
         old = _read(switch)
@@ -112,7 +113,7 @@ class SwitchColour:
 
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:
         """DONE: the file was written since, nginx serves what it says, and that is healthy."""
-        switch = _switch(target)
+        switch = switch_of(target)
         try:
             written = _read(switch)
             live = live_colour(switch)
@@ -125,7 +126,7 @@ class SwitchColour:
             return Effect.UNKNOWN
         return Effect.DONE if isinstance(ready, Ready) else Effect.UNKNOWN
 
-    def _too_short(self, target: Target, switch: ColourSwitch, colour: str) -> Refused | None:
+    def _too_short(self, target: Target, switch: ColourSwitch, colour: str) -> NotYet | None:
         """A colour that has just come up, or comes and goes, gets no traffic yet."""
         wanted = self.params.healthy_for
         if wanted == 0:
@@ -142,7 +143,7 @@ class SwitchColour:
             found = client.query(expr)
         if len(found) == 1 and found[0].value == 1:
             return None
-        return Refused(
+        return NotYet(
             f"{target.key}: the probe of {colour} was not good for all of the last {wanted:.0f} s, "
             f"or nobody knows; see {switch.colours[colour]}"
         )
@@ -248,7 +249,13 @@ def _other_colour(switch: ColourSwitch, live: str) -> str:
     return other
 
 
-def _switch(target: Target) -> ColourSwitch:
+def other_colour(switch: ColourSwitch) -> str:
+    """The one that nginx does not serve now. Errors: Transient, Permanent."""
+    return _other_colour(switch, live_colour(switch))
+
+
+def switch_of(target: Target) -> ColourSwitch:
+    """Errors: Permanent when it has none."""
     if target.switch is None:
         raise Permanent(f"{target.key} has no colours to switch; see the topology")
     return target.switch

@@ -17,7 +17,15 @@ from remediator.actions.clients import Clients, Deadline, Params
 from remediator.actions.docker import RestartService, RestartServiceParams
 from remediator.actions.nginx import live_colour
 from remediator.durations import Seconds
-from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
+from remediator.ports import (
+    Done,
+    Effect,
+    NotYet,
+    Permanent,
+    Ready,
+    Refused,
+    RemediationError,
+)
 from remediator.probes import ExporterProbes
 from remediator.topology import Target
 
@@ -48,13 +56,13 @@ class RestartServices:
     params: RestartServicesParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:  # noqa: ARG002 - the list tells
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:  # noqa: ARG002 - the list tells
         """Every service with a container of its own; a live colour is looked at in its turn."""
         for key in self.params.services:
             listed = self._listed(key)
             if listed.switch is None:
                 ready = self._one().precheck(listed)
-                if isinstance(ready, Refused):
+                if not isinstance(ready, Ready):
                     return ready
         return Ready()
 
@@ -66,9 +74,7 @@ class RestartServices:
             left = ", ".join(self.params.services[number:])
             try:
                 service = self._resolved(key)
-                ready = self._one().precheck(service)
-                if isinstance(ready, Refused):
-                    raise Permanent(ready.detail)
+                self._await_ready(service, deadline)
                 done = self._one().run(service, timeout_seconds=deadline.left_seconds())
                 evidence[service.key] = dict(done.evidence)
                 self._await_well(service, deadline)
@@ -108,6 +114,13 @@ class RestartServices:
         if target.switch is None:
             return target
         return self._listed(target.switch.colours[live_colour(target.switch)])
+
+    def _await_ready(self, service: Target, deadline: Deadline) -> None:
+        """One that still starts is let start. Errors: Permanent, when it may not be touched."""
+        while not isinstance(ready := self._one().precheck(service), Ready):
+            if isinstance(ready, Refused) or deadline.is_over():
+                raise Permanent(ready.detail)
+            self.clients.wait(_POLL_SECONDS)
 
     def _await_well(self, target: Target, deadline: Deadline) -> None:
         within = deadline.at_most(self.params.healthy_within)

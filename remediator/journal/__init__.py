@@ -7,7 +7,7 @@ together. `Intake` takes alerts in, `RunLog` keeps runs, `Records` is read by pe
 
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
 from remediator.journal.intake import Intake
-from remediator.journal.orders import Orders
+from remediator.journal.orders import Orders, Refusal
 from remediator.journal.records import Records
 from remediator.journal.runlog import RunLog
 
@@ -18,5 +18,6 @@ __all__ = [
     "JournalUnavailable",
     "Orders",
     "Records",
+    "Refusal",
     "RunLog",
 ]

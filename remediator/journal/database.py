@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 2.0
 
 

@@ -1,4 +1,4 @@
--- The journal, version 4. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 5. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -47,14 +47,16 @@ CREATE TABLE runs (
     acted_at TEXT,
     verified_at TEXT,
     ended_at TEXT,
-    findings TEXT NOT NULL DEFAULT '[]'
+    findings TEXT NOT NULL DEFAULT '[]',
+    hold_until TEXT
 ) STRICT;
 CREATE INDEX runs_of_incident ON runs (incident_id);
 CREATE INDEX runs_claimed ON runs (claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_active_run_per_target ON runs (target)
     WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted');
 CREATE UNIQUE INDEX one_open_run_per_incident ON runs (incident_id)
-    WHERE state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+    WHERE state IN ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying',
+                    'interrupted');
 
 -- The latest verdict of every guard on a run.
 CREATE TABLE guards (
@@ -136,4 +138,37 @@ CREATE TABLE storm (
     at TEXT NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 4;
+-- What a human is asked about a run, with the plan as it was shown, and the answer.
+CREATE TABLE approvals (
+    run_id INTEGER PRIMARY KEY REFERENCES runs (id),
+    plan_hash TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    decision TEXT CHECK (decision IN ('approved', 'denied')),
+    by TEXT NOT NULL DEFAULT '',
+    decided_at TEXT
+) STRICT;
+
+-- Deployments, by whoever took the lock. One that is not released ends at its time.
+CREATE TABLE deploy_locks (
+    id INTEGER PRIMARY KEY,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    released_at TEXT
+) STRICT;
+
+-- Work of humans on a target, or on everything (NULL).
+CREATE TABLE maintenance (
+    id INTEGER PRIMARY KEY,
+    target TEXT,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    ended_at TEXT
+) STRICT;
+
+PRAGMA user_version = 5;

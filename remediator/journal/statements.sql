@@ -23,7 +23,8 @@ WHERE closed_at IS NULL
                   WHERE e.incident_id = i.id AND e.at > :told_before)
   AND NOT EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
-                  AND r.state IN ('claimed', 'executing', 'verifying', 'interrupted'));
+                  AND (r.state IN ('claimed', 'executing', 'verifying', 'interrupted')
+                       OR r.state = 'effective' AND r.hold_until > :now));
 
 -- name: close_incident
 UPDATE incidents SET closed_at = :at WHERE id = :id;
@@ -56,7 +57,15 @@ SELECT * FROM runs WHERE id = :id;
 
 -- name: open_run_of_incident
 SELECT * FROM runs WHERE incident_id = :incident_id
-  AND state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+  AND state IN ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying',
+                'interrupted');
+
+-- name: watched_runs
+SELECT * FROM runs WHERE incident_id = :incident_id AND state = 'effective'
+  AND hold_until IS NOT NULL;
+
+-- name: hold_run
+UPDATE runs SET state = 'held' WHERE id = :id AND state = 'effective';
 
 -- name: active_runs
 SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying');
@@ -89,7 +98,7 @@ UPDATE runs SET state = :state, reason = :reason, detail = :detail,
                          ELSE :at END,
     claimed_at = CASE WHEN :state = 'claimed' THEN :at END,
     ended_at = CASE WHEN :state = 'skipped' THEN :at END
-WHERE id = :id AND state = 'blocked';
+WHERE id = :id AND state IN ('blocked', 'awaiting_approval');
 
 -- name: move_run
 UPDATE runs SET state = :state,
@@ -97,9 +106,13 @@ UPDATE runs SET state = :state,
 WHERE id = :id;
 
 -- name: end_run
-UPDATE runs SET state = :state, reason = :reason, detail = :detail, findings = :findings,
-    ended_at = :at, verified_at = CASE WHEN acted_at IS NULL THEN NULL ELSE :at END
-WHERE id = :id AND ended_at IS NULL;
+-- A success that is watched may still turn out to have been none.
+UPDATE runs SET state = :state, reason = :reason, detail = :detail,
+    findings = CASE WHEN state = 'effective' THEN findings ELSE :findings END,
+    ended_at = coalesce(ended_at, :at),
+    verified_at = CASE WHEN acted_at IS NULL THEN NULL ELSE coalesce(verified_at, :at) END,
+    hold_until = :hold_until
+WHERE id = :id AND (ended_at IS NULL OR state = 'effective');
 
 -- name: forget_guards
 DELETE FROM guards WHERE run_id = :run_id;
@@ -184,3 +197,48 @@ SELECT at FROM storm;
 
 -- name: saw_storm
 INSERT OR REPLACE INTO storm (only, at) VALUES (1, :at);
+
+-- name: approval
+SELECT plan_hash, expires_at, decision, by, decided_at FROM approvals WHERE run_id = :run_id;
+
+-- name: ask_approval
+INSERT OR REPLACE INTO approvals (run_id, plan_hash, plan, asked_at, expires_at)
+VALUES (:run_id, :plan_hash, :plan, :at, :expires_at);
+
+-- name: decide
+UPDATE approvals SET decision = :decision, by = :by, decided_at = :at WHERE run_id = :run_id
+  AND decision IS NULL AND expires_at > :at AND plan_hash = :plan_hash
+  AND EXISTS (SELECT 1 FROM runs r WHERE r.id = :run_id
+              AND r.state IN ('awaiting_approval', 'blocked'));
+
+-- name: open_approvals
+SELECT a.run_id, a.plan_hash, a.plan, a.asked_at, a.expires_at, r.incident_id, r.runbook, r.target
+FROM approvals a JOIN runs r ON r.id = a.run_id
+WHERE a.decision IS NULL AND r.state IN ('awaiting_approval', 'blocked') ORDER BY a.expires_at;
+
+-- name: approvals_waiting_by_target
+SELECT target, count(*) AS total FROM runs WHERE state = 'awaiting_approval' GROUP BY target;
+
+-- name: last_deploy
+SELECT * FROM deploy_locks ORDER BY id DESC LIMIT 1;
+
+-- name: take_deploy_lock
+INSERT INTO deploy_locks (by, reason, at, until) VALUES (:by, :reason, :at, :until);
+
+-- name: release_deploy_lock
+UPDATE deploy_locks SET released_at = :at
+WHERE id = (SELECT max(id) FROM deploy_locks) AND released_at IS NULL;
+
+-- name: disturbing_runs
+SELECT id, runbook, target FROM runs
+WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted') ORDER BY id;
+
+-- name: maintenance
+SELECT * FROM maintenance WHERE ended_at IS NULL AND until > :now ORDER BY id;
+
+-- name: begin_maintenance
+INSERT INTO maintenance (target, by, reason, at, until)
+VALUES (:target, :by, :reason, :at, :until);
+
+-- name: end_maintenance
+UPDATE maintenance SET ended_at = :at WHERE id = :id AND ended_at IS NULL AND until > :at;
