@@ -11,7 +11,7 @@ from remediator.durations import Seconds
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 Url = Annotated[str, Field(pattern=r"^(http|https|tcp|unix)://[^\s]+$")]
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s]*)?$")]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s]*)?$")]
 Path = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 Listen = Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -75,7 +75,7 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
 
 def test_the_parts_of_the_stack_reach_the_target() -> None:
     topology = load_config(SHIPPED, ACTIONS).policy.topology
-    place, page = topology["nginx"].certificate, topology["nginx"].maintenance
+    place, page = topology["nginx"].certificate, topology["backend"].maintenance
     warmer, logs = topology["redis"].cache_warmer, topology["host"].rotated_logs
 
     assert place is not None
