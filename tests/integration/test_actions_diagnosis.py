@@ -13,7 +13,7 @@ from tests.integration.edge_containers import (
     REDIS_IMAGE,
     action,
     container,
-    docker_logs,
+    docker,
     fake_prometheus,
     free_port,
     needs_docker,
@@ -24,7 +24,7 @@ from tests.integration.edge_containers import (
 pytestmark = [pytest.mark.integration, needs_docker]
 
 BROKER_DB = 1
-BUSY = "sleep 301 & exec -a 'worker --password hunter2 --token=hunter3' sleep 300 & echo on; wait"
+BUSY = "sleep 301 & exec -a 'worker --password hunter2 --token=hunter3' sleep 300 & wait"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_the_largest_are_told_and_no_secret_is(broker: redis.Redis) -> None:
         container(REDIS_IMAGE, "bash", "-c", BUSY) as name,
         fake_prometheus(series) as prometheus,
     ):
-        until(lambda: "on" in docker_logs(name))
+        until(lambda: "worker --password" in docker("top", name), what="the worker has its name")
         target = Target("worker", "app", container=name)
         look = action(
             "find_hog", {"top": 2}, prometheus_url=prometheus.url, topology=topology(broker)
