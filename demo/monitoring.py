@@ -66,7 +66,7 @@ def _make_secrets(world: World) -> None:
 
 def _make_files(world: World) -> None:
     """A certificate, and a backup of last night that has been verified."""
-    for folder in (world.ssl, world.backups / "verification"):
+    for folder in (world.ssl, world.renewed, world.logs, world.backups / "verification"):
         folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPO / "demo" / "stack" / "nginx" / "cert.pem", world.ssl / "cert.pem")
     backup = world.backups / "production.tar.gz"
@@ -93,6 +93,8 @@ def _compose(
         "STACK": world.stack,
         "LIVE_DIR": str(world.live),
         "SSL_DIR": str(world.ssl),
+        "RENEWED_DIR": str(world.renewed),
+        "LOG_DIR": str(world.logs),
         "BACKUP_DIR": str(world.backups),
         "VERIFICATION_DIR": str(world.backups / "verification"),
         "SECRETS_DIR": str(world.secrets),

@@ -27,7 +27,7 @@ from exporter.config_web import WebConfig
 from exporter.families.metric import Metric
 from remediator.actions import ACTIONS
 from remediator.config import load_config
-from remediator.metrics import BreakerGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
 
 REPO = Path(__file__).resolve().parents[1]
 COMPATIBILITY = REPO / "tests" / "contract" / "compatibility"
@@ -115,6 +115,7 @@ def remediator_metrics() -> Iterator[tuple[str, ...]]:
     config = load_config(REPO / "remediator" / "remediator.yml", ACTIONS)
     registry = Metrics(config.policy, "0").registry
     registry.register(RunGauges(Nothing(), config.policy.topology))  # type: ignore[arg-type]
+    registry.register(MaintenanceGauges(config.policy.topology))
     registry.register(BreakerGauges(config.policy, tuple))
     families = {family.name: family for family in registry.collect()}
     for name in sorted(set(families) - process_names()):

@@ -4,7 +4,7 @@ Rule: nothing starts on a config with a mistake, and one look names all of them.
 """
 
 import zoneinfo
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
@@ -35,6 +35,7 @@ from remediator.config_schema import (
     TargetSection,
     WindowSection,
 )
+from remediator.config_stack import listed_services, with_stack
 from remediator.policy import (
     Group,
     Mode,
@@ -170,7 +171,7 @@ def _build(file: ConfigFile) -> Config:
 
 def _policy(file: ConfigFile) -> Policy:
     runbooks = [_runbook(section) for section in file.runbooks]
-    excludes = _excludes(file.topology)
+    excludes = _excludes(file.topology, file.runbooks)
     return Policy(
         mode=Mode(file.mode),
         max_data_age_seconds=file.prometheus.max_data_age,
@@ -221,13 +222,32 @@ def _window(section: WindowSection) -> Window:
     )
 
 
-def _excludes(topology: Mapping[str, TargetSection]) -> dict[str, frozenset[str]]:
-    """A switch works on nginx and on its colours: none of them may be worked on meanwhile."""
+def _excludes(
+    topology: Mapping[str, TargetSection], runbooks: Sequence[RunbookSection]
+) -> dict[str, frozenset[str]]:
+    """A switch works on nginx and on its colours: none of them may be worked on meanwhile.
+
+    The same for a target whose entry restarts others, and for what nginx reads for it.
+    """
     pairs = {
         (key, other)
         for key, section in topology.items()
         if section.switch
         for other in (section.switch.nginx, *section.switch.colours.values())
+    }
+    pairs |= {
+        (entry.target.key, other)
+        for entry in runbooks
+        if entry.target.key
+        for step in entry.steps
+        for other in listed_services(step)
+        if other != entry.target.key
+    }
+    pairs |= {
+        (key, part.nginx)
+        for key, section in topology.items()
+        for part in (section.certificate, section.maintenance)
+        if part is not None and part.nginx != key
     }
     both_ways = pairs | {(other, key) for key, other in pairs}
     return {key: frozenset(b for a, b in both_ways if a == key) for key in topology}
@@ -240,7 +260,7 @@ def _target(
     topology: Mapping[str, TargetSection],
 ) -> Target:
     redis, postgres = section.redis, section.address
-    return Target(
+    target = Target(
         key=key,
         tier=section.tier,
         container=section.container,
@@ -253,6 +273,7 @@ def _target(
         switch=_switch(section.switch, topology) if section.switch else None,
         compose=_compose(section.compose) if section.compose else None,
     )
+    return with_stack(target, section, {key: other.container for key, other in topology.items()})
 
 
 def _compose(section: ComposeSection) -> ComposeProject:

@@ -7,15 +7,12 @@ lead somewhere) is checked in `remediator/config.py`.
 import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from remediator.config_stack import StackSection
+from remediator.config_values import Listen, Name, Port, Positive, Section, Url
 from remediator.durations import Seconds
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-Url = Annotated[str, Field(pattern=r"^(http|https|tcp|unix)://[^\s]+$")]
-Listen = Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Positive = Annotated[Seconds, Field(gt=0)]
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -29,10 +26,6 @@ def _known_zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class WebhookSection(Section):
@@ -134,6 +127,8 @@ class RedisSection(Section):
     """Its TCP port."""
     cache_db: Annotated[int, Field(ge=0, le=1024)]
     """The database that may be flushed; no other is touched."""
+    broker_db: Annotated[int, Field(ge=0, le=1024)] | None = None
+    """The database of Celery's broker; it is only read, for tasks that are stuck."""
     password_file: str | None = None
     """Holds the password."""
 
@@ -200,7 +195,7 @@ class ComposeSection(Section):
     """Variables of the compose files. No secrets: they belong into files."""
 
 
-class TargetSection(Section):
+class TargetSection(StackSection):
     tier: Literal["data", "app", "edge"]
     """What kind of thing it is; data is touched last."""
     container: Name | None = None

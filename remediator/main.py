@@ -35,7 +35,7 @@ from remediator.journal import (
     RunLog,
 )
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
 from remediator.notify import AlertmanagerPager
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
@@ -130,6 +130,7 @@ def _serve(config: Config, token: bytes) -> None:
         switch = KillSwitch(paused, os.environ, orders, _now)
         journal = _Journal(Intake(database), runs, Records(database), switch, orders)
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
+        metrics.registry.register(MaintenanceGauges(config.policy.topology))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:
@@ -182,7 +183,14 @@ def _worker(
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
     notified = AlertmanagerAlerts(config.alertmanager_url)
     pager = AlertmanagerPager(config.alertmanager_url, clock=_now, external_url=config.external_url)
-    clients = Clients(config.docker_url, config.exporter_url, clock=_now, wait=time.sleep)
+    clients = Clients(
+        config.docker_url,
+        config.exporter_url,
+        clock=_now,
+        wait=time.sleep,
+        prometheus_url=config.prometheus_url,
+        topology=policy.topology,
+    )
     ports = Ports(
         journal=journal.runs,
         alerts=Watch(prometheus, stack.enter_context(closing(notified))),

@@ -7,18 +7,20 @@ a journal that cannot be read leaves them out, because nobody can tell then.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from remediator import breaker
+from remediator import breaker, maintenance
 from remediator.journal import JournalUnavailable, Records
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
 from remediator.runs import Change, PastRun
+from remediator.topology import Target
 
 WEBHOOK_CODES = ("200", "400", "401", "405", "413", "500", "503")
 RECEIVED = (
@@ -150,6 +152,32 @@ class RunGauges(Collector):
         for target in self._targets:
             family.add_metric([target], counted.get(target, 0))
         return family
+
+
+class MaintenanceGauges(Collector):
+    """Read from the files at each scrape; one that nobody can read has no series."""
+
+    def __init__(self, topology: Mapping[str, Target]) -> None:
+        self._files = {
+            key: Path(target.maintenance.file)
+            for key, target in topology.items()
+            if target.maintenance is not None
+        }
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "remediator_maintenance_until_timestamp_seconds",
+            "When the maintenance page of the service ends, 0 while it is off.",
+            labels=["service"],
+        )
+        for key, file in self._files.items():
+            try:
+                found = maintenance.read(file)
+            except (maintenance.NotOurs, OSError):
+                continue
+            family.add_metric([key], found.until.timestamp() if found else 0)
+        yield family
 
 
 class BreakerGauges(Collector):

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where the redis of a target answers. `cache_db` is the only database that may be flushed."""
+    """Where the redis of a target answers. `cache_db` is the only database that may be flushed.
+
+    `broker_db` is that of Celery's broker, which is only read.
+    """
 
     host: str
     port: int
     cache_db: int
     password_file: str | None = None
+    broker_db: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,47 @@ class ComposeProject:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheWarmer:
+    """What fills the cache again: a URL that takes a POST, and a bearer token for it."""
+
+    url: str
+    token_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePlace:
+    """A renewed pair's source, where nginx reads its pair, and where nginx serves it."""
+
+    source_cert: str
+    source_key: str
+    cert: str
+    key: str
+    names: tuple[str, ...]
+    nginx_container: str
+    served_host: str
+    served_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenancePage:
+    """nginx's include that turns the maintenance page on, and a URL that shows it."""
+
+    file: str
+    nginx_container: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedLogs:
+    """Old log files that may be deleted: their folder, pattern and age, and how many stay."""
+
+    folder: str
+    pattern: str
+    min_age_seconds: float
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One thing that can be mended.
 
@@ -103,3 +148,7 @@ class Target:
     backup: BackupFiles | None = None
     switch: ColourSwitch | None = None
     compose: ComposeProject | None = None
+    cache_warmer: CacheWarmer | None = None
+    certificate: CertificatePlace | None = None
+    maintenance: MaintenancePage | None = None
+    rotated_logs: RotatedLogs | None = None

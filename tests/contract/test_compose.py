@@ -77,6 +77,8 @@ def test_secrets_are_files_and_configuration_is_read_only(compose: dict[str, Any
         ("remediator", "/var/lib/stackmedic"),
         ("remediator", "/var/lib/stackmedic/live"),
         ("remediator", "/var/lib/stackmedic/verification"),
+        ("remediator", "/var/lib/stackmedic/ssl"),
+        ("remediator", "/var/lib/stackmedic/logs"),
         ("prometheus", "/prometheus"),
         ("alertmanager", "/alertmanager"),
         ("grafana", "/var/lib/grafana"),

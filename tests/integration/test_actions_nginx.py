@@ -9,17 +9,19 @@ from typing import Any
 import httpx
 import pytest
 
-from remediator.ports import Action, Effect, Permanent, Ready, Refused, Transient
+from remediator.ports import Action, Effect, NotYet, Permanent, Ready, Refused, Transient
 from remediator.topology import ColourSwitch, Target
 from tests.integration.edge_containers import (
     DOCKER_URL,
     NGINX_IMAGE,
     FakeExporter,
+    FakePrometheus,
     action,
     container,
     docker,
     engine_proxy,
     fake_exporter,
+    fake_prometheus,
     free_port,
     needs_docker,
     now,
@@ -54,9 +56,16 @@ class Site:
     config: Path
     container: str
     exporter: FakeExporter
+    prometheus: FakePrometheus
 
     def switch(self, docker_url: str = DOCKER_URL) -> Action:
-        return action("switch_colour", {}, exporter_url=self.exporter.url, docker_url=docker_url)
+        return action(
+            "switch_colour",
+            {},
+            exporter_url=self.exporter.url,
+            docker_url=docker_url,
+            prometheus_url=self.prometheus.url,
+        )
 
     def with_switch(self, **changes: Any) -> Target:  # noqa: ANN401 - as replace()
         assert self.target.switch is not None
@@ -84,6 +93,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     with (
         container(NGINX_IMAGE, *command, options=options) as name,
         fake_exporter({"blue-api": True, "green-api": True}) as exporter,
+        fake_prometheus({"probe_success": [({}, 1)]}) as prometheus,
     ):
         switch = ColourSwitch(
             file=str(live),
@@ -93,7 +103,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             ready_probes={"blue": "blue-api", "green": "green-api"},
         )
         target = Target(key="backend", tier="edge", switch=switch)
-        found = Site(target, live, config, name, exporter)
+        found = Site(target, live, config, name, exporter, prometheus)
         until(lambda: found.serves() == "blue", what="nginx serves")
         yield found
 
@@ -128,6 +138,25 @@ def test_a_colour_that_is_not_ready_gets_no_traffic(site: Site) -> None:
         "backend: green is not ready for traffic: probe green-api fails (status); "
         "mend backend-green"
     )
+
+
+@pytest.mark.parametrize("known", [[], [({}, 0)], [({}, 1), ({}, 1)]], ids=str)
+def test_a_colour_that_was_not_well_for_long_gets_no_traffic(
+    site: Site, known: list[tuple[dict[str, str], float]]
+) -> None:
+    site.prometheus.answers["probe_success"] = known
+    refused = site.switch().precheck(site.target)
+    assert isinstance(refused, NotYet)
+    assert "green was not good for all of the last 60 s" in refused.detail
+    assert 'target="green-api"}[60000ms]' in site.prometheus.asked[0]
+
+
+def test_without_prometheus_nobody_knows_how_long_a_colour_has_been_well(site: Site) -> None:
+    switch = action("switch_colour", {}, exporter_url=site.exporter.url)
+    with pytest.raises(Transient, match="cannot ask Prometheus"):
+        switch.precheck(site.target)
+    at_once = action("switch_colour", {"healthy_for": "0s"}, exporter_url=site.exporter.url)
+    assert at_once.precheck(site.target) == Ready()
 
 
 def test_an_exporter_that_does_not_know_the_probe_is_transient(site: Site) -> None:

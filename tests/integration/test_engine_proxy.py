@@ -264,6 +264,8 @@ def test_the_remediators_own_engine_client_passes(proxied: Proxied) -> None:
         assert (tested.exit_code, "test is successful" in tested.output) == (0, True)
         assert client.inspect(proxied.redis.name).status == "running"
         assert lines
+        assert any("nginx" in process.command for process in client.top(proxied.redis.name))
+        assert isinstance(client.dangling_images(), tuple)
 
 
 @only("rw")
@@ -325,6 +327,22 @@ def test_an_exec_has_no_privileges_whatever_the_client_asks(
         ("POST", "/containers/{redis}/restart%3ft=1"),
         ("POST", "/containers/create?name=x"),
         ("POST", "/containers/prune"),
+        ("POST", "/images/prune"),
+        ("POST", "/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D"),
+        ("POST", "/images/prune?filters=%7B%22dangling%22%3A%7B%22false%22%3Atrue%7D%7D"),
+        ("POST", "/images/prune?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D&all=1"),
+        ("POST", "/images/prune?all=1&filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("POST", "/images/prune?filters=%7b%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("GET", "/images/prune?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("POST", "/volumes/prune?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("POST", "/images/json?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("DELETE", "/images/{redis}"),
+        ("GET", "/containers/{redis}/top"),
+        ("GET", "/containers/{redis}/top?ps_args=-ef"),
+        ("GET", "/containers/{redis}/top?ps_args=-opid,pcpu,rss,etimes,args,environ"),
+        ("GET", "/containers/{redis}/top?ps_args=-opid,pcpu,rss,etimes,args%20e"),
+        ("POST", "/containers/{redis}/top?ps_args=-opid,pcpu,rss,etimes,args"),
+        ("GET", "/containers/{outsider}/top?ps_args=-opid,pcpu,rss,etimes,args"),
         ("POST", "/images/create?fromImage=x"),
         ("POST", "/build"),
         ("POST", "/commit"),

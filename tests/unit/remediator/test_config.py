@@ -55,13 +55,44 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
         "VacuumDue": "maintain-database",
         "BackupVerificationDue": "verify-backup",
         "PostgresDataCorrupt": "restore-backup",
+        "LiveColourCrashLoop": "rollback-colour",
+        "SiteDown": "restart-live-services",
+        "HighCpu": "restart-hog",
+        "HighMemory": "restart-hog",
+        "DatabaseCpuHigh": "find-hog",
+        "CeleryWorkerSilent": "restart-worker",
+        "CeleryQueueStuck": "restart-worker",
+        "CacheHitRateLow": "warm-cache",
+        "CertificateExpiring": "install-certificate",
+        "MaintenanceOverdue": "end-maintenance",
+        "DiskAlmostFull": "prune-images",
     }
-    assert policy.topology["backend"].excludes == {"backend-blue", "backend-green", "nginx"}
+    own = {"backend-blue", "backend-green", "nginx"}
+    assert policy.topology["backend"].excludes == own | {"frontend"}
     assert "backend" in policy.topology["backend-blue"].excludes
     for book in policy.runbooks.values():
         if book.risk == "data":
             assert book.limits.attempts == 1
             assert book.steps[-1].repeat is Repeat.NEVER
+
+
+def test_the_parts_of_the_stack_reach_the_target() -> None:
+    topology = load_config(SHIPPED, ACTIONS).policy.topology
+    place, page = topology["nginx"].certificate, topology["backend"].maintenance
+    warmer, logs = topology["redis"].cache_warmer, topology["host"].rotated_logs
+
+    assert place is not None
+    assert (place.nginx_container, place.served_host, place.served_port) == (
+        *("piano-tutor-nginx-production", "nginx"),
+        443,
+    )
+    assert place.names == ("piano-tutor.com",)
+    assert page is not None
+    assert page.nginx_container == "piano-tutor-nginx-production"
+    assert warmer is not None
+    assert warmer.url == "http://nginx/admin/cache/warm"
+    assert logs is not None
+    assert (logs.min_age_seconds, logs.keep) == (14 * 86400, 5)
 
 
 def test_the_command_checks_a_file_and_lists_mistakes() -> None:
