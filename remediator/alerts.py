@@ -12,12 +12,16 @@ from enum import StrEnum
 
 MAX_LABELS = 64
 MAX_LABEL_CHARS = 4096
+_STRINGS = frozenset({str})
 _FINGERPRINT = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
 
 
 class AlertStatus(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"
+
+
+_STATUSES = {status.value: status for status in AlertStatus}
 
 
 class Source(StrEnum):
@@ -100,7 +104,7 @@ def _alert(value: object, where: str) -> Alert:
     if status not in ("firing", "resolved"):
         raise _Wrong(f'{where}.status must be "firing" or "resolved".')
     labels = value.get("labels")
-    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+    if not isinstance(labels, dict) or not _STRINGS.issuperset(map(type, labels.values())):
         raise _Wrong(f"{where}.labels must be an object of strings.")
     if not labels.get("alertname"):
         raise _Wrong(f"{where}.labels.alertname is missing.")
@@ -108,7 +112,7 @@ def _alert(value: object, where: str) -> Alert:
     known = isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint)
     return Alert(
         labels=labels,
-        status=AlertStatus(status),
+        status=_STATUSES[status],
         starts_at=_moment(value.get("startsAt"), f"{where}.startsAt"),
         fingerprint=str(fingerprint) if known else "",
     )
@@ -120,7 +124,10 @@ def _moment(value: object, where: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
+        if moment is not None and moment.tzinfo is UTC:
+            utc: datetime | None = moment
+        else:
+            utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
     except (ValueError, OverflowError):
         utc = None
     if utc is None:
@@ -129,6 +136,10 @@ def _moment(value: object, where: str) -> datetime | None:
 
 
 def _fits(labels: Mapping[str, str]) -> bool:
-    return len(labels) <= MAX_LABELS and all(
+    if len(labels) > MAX_LABELS:
+        return False
+    if sum(map(len, labels)) + sum(map(len, labels.values())) <= MAX_LABEL_CHARS:
+        return True  # nearly always, and soon known
+    return all(
         len(name) + len(value) <= MAX_LABEL_CHARS for name, value in labels.items()
     )

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from remediator import breaker
-from remediator.journal import JournalUnavailable, Records
+from remediator.journal import JournalUnavailable, Opened, Records
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
@@ -28,7 +28,7 @@ RECEIVED = (
     Reason.UNKNOWN_TARGET.value,
     Reason.OVERSIZED.value,
 )
-MEND_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 
 
 class Metrics:
@@ -58,10 +58,37 @@ class Metrics:
             "When Prometheus was last read with success.",
             registry=self.registry,
         )
+        self._opened = self._counter("remediator_incidents_opened", "Incidents.", ["runbook"])
+        self._closed = self._counter(
+            "remediator_incidents_closed", "Incidents whose alerts are all gone.", ["runbook"]
+        )
+        self._escalations = self._counter(
+            "remediator_escalations", "Incidents that a human was called for.", ["reason"]
+        )
+        self._truncated = self._counter(
+            "remediator_deliveries_truncated",
+            "Webhooks that Alertmanager had cut; Prometheus was asked instead.",
+            [],
+        )
+        self._to_detect = Histogram(
+            "remediator_time_to_detect_seconds",
+            "From the start of an incident's first alert until it was told.",
+            ["runbook"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._to_act = Histogram(
+            "remediator_time_to_act_seconds",
+            "From when the alert was told to the first step of its incident.",
+            ["runbook"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
         self._to_mend = Histogram(
             "remediator_time_to_mend_seconds",
             "From the start of the alert to the verified end of the fault.",
-            buckets=MEND_BUCKETS,
+            ["runbook"],
+            buckets=BUCKETS,
             registry=self.registry,
         )
         self._initialise(policy, version)
@@ -79,6 +106,13 @@ class Metrics:
         for runbook in policy.runbooks:
             for state in State:
                 self._runs.labels(runbook, state.value)
+            for by_runbook in (
+                *(self._opened, self._closed),
+                *(self._to_detect, self._to_act, self._to_mend),
+            ):
+                by_runbook.labels(runbook)
+        for reason in Reason:
+            self._escalations.labels(reason.value)
         mode = Gauge(
             "remediator_mode", "1 for the mode in force.", ["mode"], registry=self.registry
         )
@@ -97,6 +131,20 @@ class Metrics:
             self._received.labels(result).inc(count)
         self._unknown.inc(counts.get(Reason.UNKNOWN_ALERT.value, 0))
 
+    def incidents_opened(self, opened: Iterable[Opened]) -> None:
+        for incident in opened:
+            self._opened.labels(incident.runbook).inc()
+            self._to_detect.labels(incident.runbook).observe(incident.seconds_to_detect)
+
+    def incident_closed(self, runbook: str) -> None:
+        self._closed.labels(runbook).inc()
+
+    def delivery_truncated(self) -> None:
+        self._truncated.inc()
+
+    def escalated(self, reason: Reason) -> None:
+        self._escalations.labels(reason.value).inc()
+
     def reconciled(self, found: int, at: datetime) -> None:
         self._found.inc(found)
         self._reconciled_at.set(at.timestamp())
@@ -105,8 +153,10 @@ class Metrics:
         self._runs.labels(change.runbook, change.state.value).inc()
         if change.state is State.BLOCKED and change.reason is not None:
             self._blocked.labels(change.reason.value).inc()
+        if change.seconds_to_act is not None:
+            self._to_act.labels(change.runbook).observe(change.seconds_to_act)
         if change.seconds_to_mend is not None:
-            self._to_mend.observe(change.seconds_to_mend)
+            self._to_mend.labels(change.runbook).observe(change.seconds_to_mend)
 
 
 class RunGauges(Collector):

@@ -152,10 +152,15 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run entered a state. `seconds_to_mend`: only of an effective one, since its alert began."""
+    """A run entered a state.
+
+    `seconds_to_mend`: only of an effective one, since its alert began; `seconds_to_act`: only
+    with the first step of its incident, since its alert was told.
+    """
 
     runbook: str
     target: str
     state: State
     reason: Reason | None
     seconds_to_mend: float | None = None
+    seconds_to_act: float | None = None

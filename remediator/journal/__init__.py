@@ -6,7 +6,7 @@ together. `Intake` takes alerts in, `RunLog` keeps runs, `Records` is read by pe
 """
 
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
-from remediator.journal.intake import Intake
+from remediator.journal.intake import Intake, Opened
 from remediator.journal.orders import Orders
 from remediator.journal.records import Records
 from remediator.journal.runlog import RunLog
@@ -16,6 +16,7 @@ __all__ = [
     "Intake",
     "JournalLocked",
     "JournalUnavailable",
+    "Opened",
     "Orders",
     "Records",
     "RunLog",

@@ -8,14 +8,14 @@ import fcntl
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 6
 BUSY_SECONDS = 2.0
 
 
@@ -82,14 +82,14 @@ class Database:
         cursor = self._connection.execute(self._statements[name], values)
         return cursor.lastrowid if cursor.rowcount > 0 else None
 
-    def many(self, name: str, rows: list[Mapping[str, Any]]) -> None:
+    def many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inside a transaction."""
         self._connection.executemany(self._statements[name], rows)
 
 
 def to_text(moment: datetime) -> str:
     """Aware time -> the one form in the file; of one width, so that text sorts like time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_time(text: str) -> datetime:

@@ -47,9 +47,10 @@ class RunLog:
         with self._database.transaction() as database:
             return [self._incident(row) for row in database.all("open_incidents")]
 
-    def close_mended(self, now: datetime) -> int:
+    def close_mended(self, now: datetime) -> list[str]:
         """Close every incident whose alerts are all gone; a run still blocked is cancelled.
 
+        The runbook entry of each that was closed.
         One that a human was called for stays open for STAYS_TOLD at least.
 
         Errors: JournalUnavailable.
@@ -68,7 +69,7 @@ class RunLog:
                 self._event(now, row["id"], None, "incident_closed", {})
         for row in cancelled:
             self._tell(row, State.CANCELLED, Reason.RESOLVED)
-        return len(rows)
+        return [row["runbook"] for row in rows]
 
     # -- a run ---------------------------------------------------------------------------
 
@@ -134,7 +135,9 @@ class RunLog:
             if row is None:
                 return None
             run = self._move(run_id, State.EXECUTING, now, {"step": step.id})
-        self._tell(run, State.EXECUTING, None)
+            told = database.one("told_before_first_step", incident_id=run["incident_id"], id=row)
+        since = (now - to_time(told["received_at"])).total_seconds() if told is not None else None
+        self._tell(run, State.EXECUTING, None, seconds_to_act=since)
         return row
 
     def outcome(
@@ -232,9 +235,15 @@ class RunLog:
             database.do(name, incident_id=incident_id, at=to_text(now))
 
     def _tell(
-        self, row: Row, state: State, reason: Reason | None, seconds_to_mend: float | None = None
+        self,
+        row: Row,
+        state: State,
+        reason: Reason | None,
+        seconds_to_mend: float | None = None,
+        seconds_to_act: float | None = None,
     ) -> None:
-        self._on_change(Change(row["runbook"], row["target"], state, reason, seconds_to_mend))
+        place = row["runbook"], row["target"]
+        self._on_change(Change(*place, state, reason, seconds_to_mend, seconds_to_act))
 
     # -- inside a transaction ------------------------------------------------------------
 

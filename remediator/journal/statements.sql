@@ -29,16 +29,15 @@ WHERE closed_at IS NULL
 UPDATE incidents SET closed_at = :at WHERE id = :id;
 
 -- name: firing_signals
-SELECT s.id, s.name, s.identity, s.source, s.last_seen_at, s.incident_id, i.runbook, i.target
-FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL;
+SELECT s.id, s.name, s.identity, s.source, s.received_at, s.incident_id, i.runbook, i.target
+FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL ORDER BY s.id;
+
+-- name: last_signal
+SELECT coalesce(max(id), 0) AS id FROM signals;
 
 -- name: add_signal
-INSERT INTO signals (incident_id, name, identity, fingerprint, source, starts_at, received_at,
-                     last_seen_at)
-VALUES (:incident_id, :name, :identity, :fingerprint, :source, :starts_at, :at, :at);
-
--- name: see_signal
-UPDATE signals SET last_seen_at = :at WHERE id = :id;
+INSERT INTO signals (id, incident_id, name, identity, fingerprint, source, starts_at, received_at)
+VALUES (:id, :incident_id, :name, :identity, :fingerprint, :source, :starts_at, :at);
 
 -- name: resolve_signal
 UPDATE signals SET resolved_at = :at WHERE id = :id AND resolved_at IS NULL;
@@ -46,6 +45,12 @@ UPDATE signals SET resolved_at = :at WHERE id = :id AND resolved_at IS NULL;
 -- name: signal_that_leads
 SELECT identity, starts_at, received_at, resolved_at IS NULL AS firing FROM signals
 WHERE incident_id = :incident_id
+ORDER BY resolved_at IS NULL DESC, CASE WHEN resolved_at IS NULL THEN id ELSE -id END LIMIT 1;
+
+-- name: told_before_first_step
+-- When the alert that leads was told; nothing when the incident has had a step before this.
+SELECT received_at FROM signals WHERE incident_id = :incident_id
+  AND NOT EXISTS (SELECT 1 FROM steps WHERE incident_id = :incident_id AND id < :id)
 ORDER BY resolved_at IS NULL DESC, CASE WHEN resolved_at IS NULL THEN id ELSE -id END LIMIT 1;
 
 -- name: last_run

@@ -30,9 +30,12 @@ def blueprint(parts: "Parts") -> Blueprint:
         told, counts = triage(delivery.alerts, parts.policy)
         if delivery.oversized:
             counts[Reason.OVERSIZED.value] += delivery.oversized
-        parts.intake.deliver(told, counts, parts.clock())
+        taken = parts.intake.deliver(told, counts, parts.clock())
         parts.metrics.alerts_received(counts)
-        if told:
+        parts.metrics.incidents_opened(taken.opened)
+        if delivery.truncated:
+            parts.metrics.delivery_truncated()
+        if told or delivery.truncated:  # what was cut off is read from Prometheus
             parts.wake()
         return jsonify(stored=True, alerts=dict(Counter(counts)))
 

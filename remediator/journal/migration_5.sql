@@ -1,0 +1,2 @@
+-- From version 4.
+PRAGMA user_version = 5;
