@@ -87,7 +87,12 @@ def _delivery(body: object) -> Delivery:
     listed = body.get("alerts")
     if not isinstance(listed, list):
         raise _Wrong('"alerts" must be a list.')
-    alerts = [_alert(value, f"alerts[{index}]") for index, value in enumerate(listed)]
+    alerts: list[Alert] = []
+    try:
+        for value in listed:
+            alerts.append(_alert(value))  # noqa: PERF401 - its length tells where it went wrong
+    except _Wrong as wrong:
+        raise _Wrong(f"alerts[{len(alerts)}]{wrong}") from None
     fitting = tuple(alert for alert in alerts if _fits(alert.labels))
     truncated = body.get("truncatedAlerts", 0)
     return Delivery(
@@ -97,28 +102,28 @@ def _delivery(body: object) -> Delivery:
     )
 
 
-def _alert(value: object, where: str) -> Alert:
+def _alert(value: object) -> Alert:
     if not isinstance(value, dict):
-        raise _Wrong(f"{where} must be an object.")
+        raise _Wrong(" must be an object.")
     status = value.get("status")
     if status not in ("firing", "resolved"):
-        raise _Wrong(f'{where}.status must be "firing" or "resolved".')
+        raise _Wrong('.status must be "firing" or "resolved".')
     labels = value.get("labels")
     if not isinstance(labels, dict) or not _STRINGS.issuperset(map(type, labels.values())):
-        raise _Wrong(f"{where}.labels must be an object of strings.")
+        raise _Wrong(".labels must be an object of strings.")
     if not labels.get("alertname"):
-        raise _Wrong(f"{where}.labels.alertname is missing.")
+        raise _Wrong(".labels.alertname is missing.")
     fingerprint = value.get("fingerprint")
     known = isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint)
     return Alert(
         labels=labels,
         status=_STATUSES[status],
-        starts_at=_moment(value.get("startsAt"), f"{where}.startsAt"),
+        starts_at=_moment(value.get("startsAt")),
         fingerprint=str(fingerprint) if known else "",
     )
 
 
-def _moment(value: object, where: str) -> datetime | None:
+def _moment(value: object) -> datetime | None:
     """Go's zero time and a missing one say nothing; anything else must be RFC 3339."""
     if value is None or value == "":
         return None
@@ -131,7 +136,7 @@ def _moment(value: object, where: str) -> datetime | None:
     except (ValueError, OverflowError):
         utc = None
     if utc is None:
-        raise _Wrong(f"{where} must be an RFC 3339 time.")
+        raise _Wrong(".startsAt must be an RFC 3339 time.")
     return utc if utc.year > 1 else None
 
 
@@ -140,6 +145,4 @@ def _fits(labels: Mapping[str, str]) -> bool:
         return False
     if sum(map(len, labels)) + sum(map(len, labels.values())) <= MAX_LABEL_CHARS:
         return True  # nearly always, and soon known
-    return all(
-        len(name) + len(value) <= MAX_LABEL_CHARS for name, value in labels.items()
-    )
+    return all(len(name) + len(value) <= MAX_LABEL_CHARS for name, value in labels.items())

@@ -58,7 +58,7 @@ def plan_of(runbook_id: str, labels: Mapping[str, str], policy: Policy) -> Plan 
     target = policy.topology.get(key) if key else None
     if target is None:
         return NoPlan(Reason.UNKNOWN_TARGET, f"{(key or '')[:100]!r} is not a key of the topology")
-    return Plan(runbook, target, dict(labels))
+    return Plan(runbook, target, labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import IO, Any
 
 SCHEMA_VERSION = 6
 BUSY_SECONDS = 2.0
+AT_MOST_PAGES = 8_000
+"""Of the log beside the file, 32 MB: `checkpoint` empties it before it stops a webhook."""
 
 
 class JournalUnavailable(Exception):
@@ -32,6 +34,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         """Errors: JournalLocked, JournalUnavailable."""
+        self._path = path
         self._lock = threading.RLock()
         self._statements = _named(_text("statements.sql"))
         try:
@@ -82,9 +85,22 @@ class Database:
         cursor = self._connection.execute(self._statements[name], values)
         return cursor.lastrowid if cursor.rowcount > 0 else None
 
-    def many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def many(
+        self, name: str, rows: Sequence[Mapping[str, Any]] | Sequence[Sequence[object]]
+    ) -> None:
         """Inside a transaction."""
         self._connection.executemany(self._statements[name], rows)
+
+    def checkpoint(self) -> None:
+        """Move what is committed from the log into the file; nobody waits for it meanwhile.
+
+        Errors: JournalUnavailable.
+        """
+        try:
+            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as beside:
+                beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"the journal cannot be tidied: {error}") from error
 
 
 def to_text(moment: datetime) -> str:
@@ -116,6 +132,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {AT_MOST_PAGES}")
         connection.execute("PRAGMA foreign_keys = ON")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:

@@ -135,8 +135,10 @@ class RunLog:
             if row is None:
                 return None
             run = self._move(run_id, State.EXECUTING, now, {"step": step.id})
-            told = database.one("told_before_first_step", incident_id=run["incident_id"], id=row)
-        since = (now - to_time(told["received_at"])).total_seconds() if told is not None else None
+            incident = {"incident_id": run["incident_id"]}
+            is_first = database.all("steps_before", **incident, id=row)[0]["total"] == 0
+            told_at = to_time(database.all("signal_that_leads", **incident)[0]["received_at"])
+        since = (now - told_at).total_seconds() if is_first else None
         self._tell(run, State.EXECUTING, None, seconds_to_act=since)
         return row
 

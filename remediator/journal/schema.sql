@@ -32,6 +32,7 @@ CREATE TABLE signals (
 ) STRICT;
 CREATE UNIQUE INDEX one_firing_signal ON signals (identity) WHERE resolved_at IS NULL;
 CREATE INDEX signals_of_incident ON signals (incident_id);
+CREATE INDEX firing_of_incident ON signals (incident_id) WHERE resolved_at IS NULL;
 
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,

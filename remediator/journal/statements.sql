@@ -8,6 +8,9 @@ DELETE FROM deliveries WHERE id <= (SELECT max(id) FROM deliveries) - :keep;
 INSERT INTO events (at, incident_id, run_id, kind, detail)
 VALUES (:at, :incident_id, :run_id, :kind, :detail);
 
+-- name: add_incident_event
+INSERT INTO events (at, incident_id, kind, detail) VALUES (?, ?, ?, ?);
+
 -- name: open_incident
 INSERT INTO incidents (runbook, target, opened_at) VALUES (:runbook, :target, :at);
 
@@ -37,21 +40,21 @@ SELECT coalesce(max(id), 0) AS id FROM signals;
 
 -- name: add_signal
 INSERT INTO signals (id, incident_id, name, identity, fingerprint, source, starts_at, received_at)
-VALUES (:id, :incident_id, :name, :identity, :fingerprint, :source, :starts_at, :at);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: resolve_signal
-UPDATE signals SET resolved_at = :at WHERE id = :id AND resolved_at IS NULL;
+UPDATE signals SET resolved_at = ? WHERE id = ? AND resolved_at IS NULL;
 
 -- name: signal_that_leads
+-- The oldest that fires, or the newest; by an index each, however many there are.
 SELECT identity, starts_at, received_at, resolved_at IS NULL AS firing FROM signals
-WHERE incident_id = :incident_id
-ORDER BY resolved_at IS NULL DESC, CASE WHEN resolved_at IS NULL THEN id ELSE -id END LIMIT 1;
+WHERE id = coalesce(
+    (SELECT id FROM signals WHERE incident_id = :incident_id AND resolved_at IS NULL
+     ORDER BY id LIMIT 1),
+    (SELECT id FROM signals WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1));
 
--- name: told_before_first_step
--- When the alert that leads was told; nothing when the incident has had a step before this.
-SELECT received_at FROM signals WHERE incident_id = :incident_id
-  AND NOT EXISTS (SELECT 1 FROM steps WHERE incident_id = :incident_id AND id < :id)
-ORDER BY resolved_at IS NULL DESC, CASE WHEN resolved_at IS NULL THEN id ELSE -id END LIMIT 1;
+-- name: steps_before
+SELECT count(*) AS total FROM steps WHERE incident_id = :incident_id AND id < :id;
 
 -- name: last_run
 SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1;
