@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from remediator.actions import ACTIONS, Clients
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
 from remediator.journal import (
+    Calls,
     Database,
     Intake,
     JournalLocked,
@@ -103,6 +105,7 @@ class _Journal:
     records: Records
     kill_switch: KillSwitch
     orders: Orders
+    calls: Calls
 
 
 def _serve(config: Config, token: bytes) -> None:
@@ -112,17 +115,21 @@ def _serve(config: Config, token: bytes) -> None:
         database = stack.enter_context(closing(Database(config.state_file)))
         metrics = Metrics(config.policy, installed_version("stackmedic"))
         memory = timedelta(seconds=config.policy.memory_seconds)
-        runs = RunLog(database, memory, partial(_changed, metrics))
+        nudge = _Nudge()
+        runs = RunLog(database, memory, partial(_changed, metrics, nudge), metrics.escalated)
         paused = config.state_file.with_name("paused")
         orders = Orders(database)
         switch = KillSwitch(paused, os.environ, orders, _now)
-        journal = _Journal(Intake(database), runs, Records(database), switch, orders)
+        journal = _Journal(
+            Intake(database), runs, Records(database), switch, orders, Calls(database)
+        )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
         worker = _worker(config, journal, metrics, stop, stack)
+        nudge.page = worker.page
         server = waitress.create_server(
             create_app(_parts(config, token, journal, metrics, worker)),
             host=config.host,
@@ -174,7 +181,7 @@ def _worker(
     age = policy.max_data_age_seconds
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
     notified = AlertmanagerAlerts(config.alertmanager_url)
-    pager = AlertmanagerPager(config.alertmanager_url, clock=_now, external_url=config.external_url)
+    pager = stack.enter_context(closing(AlertmanagerPager(config.alertmanager_url, clock=_now)))
     clients = Clients(config.docker_url, config.exporter_url, clock=_now, wait=time.sleep)
     ports = Ports(
         journal=journal.runs,
@@ -191,7 +198,7 @@ def _worker(
         remediate=partial(remediate, policy=policy, ports=ports),
         abandon=partial(_abandon, journal.runs),
         reconcile=partial(_reconcile, journal.kill_switch, reconciler),
-        page=Pages(journal.runs, stack.enter_context(closing(pager)), _now).send,
+        page=Pages(journal.calls, journal.records, pager, config.external_url, _now).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
 
@@ -231,8 +238,16 @@ def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:
     runs.abandon(incident, Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, detail), _now())
 
 
-def _changed(metrics: Metrics, change: Change) -> None:
+@dataclass(slots=True)
+class _Nudge:
+    """Humans hear soon of a change; the worker that tells them is made after the journal."""
+
+    page: Callable[[], None] = lambda: None
+
+
+def _changed(metrics: Metrics, nudge: _Nudge, change: Change) -> None:
     metrics.run_changed(change)
+    nudge.page()
     why = f" ({change.reason})" if change.reason else ""
     log.info("%s on %s: %s%s", change.runbook, change.target, change.state, why)
 

@@ -139,13 +139,22 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """A call for a human, `is_open` until its incident closes. `sent_at`: when it last went out."""
+    """Why a human is called."""
 
-    incident_id: int
-    target: str
     runbook: str
     reason: Reason
     summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What humans are told of an incident, `is_open` until it closes: an escalation, or, when it
+    has none, its progress. `sent_at`: when it last went out.
+    """
+
+    incident_id: int
+    severity: str
+    escalation: Escalation | None
     sent_at: datetime | None
     is_open: bool
 

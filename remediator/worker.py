@@ -51,6 +51,10 @@ class Worker:
         """Something was told: look at once. Never blocks."""
         self._demand(reconcile=True)
 
+    def page(self) -> None:
+        """There is something to tell humans. Never blocks."""
+        self._start("page", self._duties.page)
+
     def stop(self, timeout_seconds: float) -> bool:
         """Start nothing more and wait for what is under way. False when some did not end."""
         with self._changed:

@@ -2,9 +2,10 @@
 
 Rule: claim before acting, record after, and one transaction for whatever must be true
 together. `Intake` takes alerts in, `RunLog` keeps runs, `Records` is read by people;
-`Orders` keeps what people order.
+`Orders` keeps what people order, `Calls` what they are told.
 """
 
+from remediator.journal.calls import Calls
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
 from remediator.journal.intake import Intake, Opened
 from remediator.journal.orders import Orders
@@ -12,6 +13,7 @@ from remediator.journal.records import Records
 from remediator.journal.runlog import RunLog
 
 __all__ = [
+    "Calls",
     "Database",
     "Intake",
     "JournalLocked",

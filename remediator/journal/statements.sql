@@ -129,11 +129,11 @@ WHERE id = :id AND outcome IS NULL;
 SELECT incident_id, run_id, step_id FROM steps WHERE id = :id;
 
 -- name: add_escalation
-INSERT INTO escalations (incident_id, at, runbook, reason, summary)
-VALUES (:incident_id, :at, :runbook, :reason, :summary) ON CONFLICT DO NOTHING;
+INSERT INTO escalations (incident_id, at, runbook, reason, summary, severity)
+VALUES (:incident_id, :at, :runbook, :reason, :summary, :severity) ON CONFLICT DO NOTHING;
 
 -- name: escalations_to_send
-SELECT e.*, i.target, i.closed_at FROM escalations e JOIN incidents i ON i.id = e.incident_id
+SELECT e.*, i.closed_at FROM escalations e JOIN incidents i ON i.id = e.incident_id
 WHERE e.cleared_at IS NULL ORDER BY e.incident_id;
 
 -- name: escalation_sent
@@ -141,6 +141,24 @@ UPDATE escalations SET sent_at = :at WHERE incident_id = :incident_id;
 
 -- name: escalation_cleared
 UPDATE escalations SET cleared_at = :at WHERE incident_id = :incident_id;
+
+-- name: incidents_without_progress
+SELECT id FROM incidents i WHERE closed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM progress p WHERE p.incident_id = i.id)
+  AND (opened_at <= :before OR EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id));
+
+-- name: add_progress
+INSERT INTO progress (incident_id, severity) VALUES (:incident_id, :severity);
+
+-- name: progress_to_send
+SELECT p.*, i.closed_at FROM progress p JOIN incidents i ON i.id = p.incident_id
+WHERE p.cleared_at IS NULL ORDER BY p.incident_id;
+
+-- name: progress_sent
+UPDATE progress SET sent_at = :at WHERE incident_id = :incident_id;
+
+-- name: progress_cleared
+UPDATE progress SET cleared_at = :at WHERE incident_id = :incident_id;
 
 -- name: runs_in_progress_by_target
 SELECT target, count(*) AS total FROM runs
@@ -157,7 +175,10 @@ SELECT * FROM incidents ORDER BY id DESC LIMIT :limit;
 SELECT * FROM incidents WHERE id = :id;
 
 -- name: signals_of_incident
-SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id;
+SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id LIMIT :limit;
+
+-- name: signals_in_incident
+SELECT count(*) AS total FROM signals WHERE incident_id = :incident_id;
 
 -- name: runs_of_incident
 SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id;
@@ -172,7 +193,11 @@ SELECT * FROM steps WHERE run_id = :run_id ORDER BY id;
 SELECT at, reason, summary, cleared_at FROM escalations WHERE incident_id = :incident_id;
 
 -- name: events_of_incident
-SELECT at, run_id, kind, detail FROM events WHERE incident_id = :incident_id ORDER BY id;
+SELECT at, run_id, kind, detail FROM events
+WHERE incident_id = :incident_id ORDER BY id LIMIT :limit;
+
+-- name: events_in_incident
+SELECT count(*) AS total FROM events WHERE incident_id = :incident_id;
 
 -- name: pauses
 SELECT source, reason, by, at, until FROM pauses ORDER BY at, source;
