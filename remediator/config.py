@@ -26,9 +26,12 @@ from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_
 from remediator.config_schema import (
     CheckSection,
     ConfigFile,
+    GithubSection,
+    HeartbeatSection,
     RunbookSection,
     SwitchSection,
     TargetSection,
+    WatchdogSection,
 )
 from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step, StormLimits
 from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
@@ -52,6 +55,10 @@ class Config:
     external_url: str
     reconcile_interval_seconds: float
     dependency_settle_seconds: float
+    retention_seconds: float
+    watchdog: WatchdogSection | None
+    heartbeat: HeartbeatSection | None
+    github: GithubSection | None
 
 
 def load_config(path: Path, actions: Mapping[str, ActionType]) -> Config:
@@ -120,6 +127,10 @@ def _build(file: ConfigFile) -> Config:
         external_url=file.external_url,
         reconcile_interval_seconds=file.reconcile_interval,
         dependency_settle_seconds=file.dependency_settle,
+        retention_seconds=file.retention,
+        watchdog=file.watchdog,
+        heartbeat=file.heartbeat,
+        github=file.github,
     )
 
 

@@ -42,6 +42,29 @@ class UrlSection(Section):
     """Where it listens, as seen from the remediator."""
 
 
+class WatchdogSection(Section):
+    alert: Name = "Watchdog"
+    """The alert that always fires; Alertmanager must route it here too."""
+    missing_after: Positive = 300.0
+    """A human is called when it has not been told for so long."""
+
+
+class HeartbeatSection(Section):
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    """Is asked with GET, and answers with a 2xx status."""
+    interval: Positive = 60.0
+    """The time between two; the outside service should wait for two or three."""
+
+
+class GithubSection(Section):
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+    """Where issues are written, as `owner/name`."""
+    token_file: str
+    """Holds a token that may write issues of this repository, and nothing else."""
+    api_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] = "https://api.github.com"
+    """The API, for a GitHub of your own."""
+
+
 class GlobalLimits(Section):
     runs_per_hour: Annotated[int, Field(ge=0)] = 6
     """Runs in an hour, over all targets and runbooks."""
@@ -277,6 +300,14 @@ class ConfigFile(Section):
     """Prometheus is asked what fires at least this often."""
     dependency_settle: Seconds = 30.0
     """A dependency counts as broken until it has been quiet for this long."""
+    retention: Annotated[Seconds, Field(ge=7 * 24 * 3600)] = 400 * 24 * 3600.0
+    """How long closed incidents are remembered; what guards still count stays longer."""
+    watchdog: WatchdogSection | None = None
+    """Whether the chain of alerting is silent."""
+    heartbeat: HeartbeatSection | None = None
+    """An outside service that calls when the remediator is silent."""
+    github: GithubSection | None = None
+    """Where an issue is written about an incident that was not mended or came back."""
     limits: GlobalLimits = GlobalLimits()
     """Over everything: a storm ends at a human."""
     breaker: BreakerSection = BreakerSection()

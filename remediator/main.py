@@ -26,9 +26,11 @@ from prometheus_client import disable_created_metrics
 from remediator.actions import ACTIONS, Clients
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
+from remediator.deadman import DeadMan, Heartbeat
 from remediator.journal import (
     Calls,
     Database,
+    Housekeeping,
     Intake,
     JournalLocked,
     JournalUnavailable,
@@ -49,6 +51,7 @@ from remediator.reconcile import Reconciler
 from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
+from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
 from remediator.worker import Duties, Worker
 
@@ -106,6 +109,8 @@ class _Journal:
     kill_switch: KillSwitch
     orders: Orders
     calls: Calls
+    database: Database
+    watchdog: Watchdog | None
 
 
 def _serve(config: Config, token: bytes) -> None:
@@ -120,8 +125,10 @@ def _serve(config: Config, token: bytes) -> None:
         paused = config.state_file.with_name("paused")
         orders = Orders(database)
         switch = KillSwitch(paused, os.environ, orders, _now)
+        watchdog = _watchdog(config, metrics)
         journal = _Journal(
-            Intake(database), runs, Records(database), switch, orders, Calls(database)
+            *(Intake(database), runs, Records(database), switch, orders, Calls(database)),
+            *(database, watchdog),
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
@@ -193,14 +200,50 @@ def _worker(
         paused=journal.kill_switch.paused,
     )
     reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
+    kept, memory = config.retention_seconds, policy.memory_seconds
+    retention = timedelta(seconds=max(kept, memory))  # what a guard counts is never pruned
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
         remediate=partial(remediate, policy=policy, ports=ports),
         abandon=partial(_abandon, journal.runs),
         reconcile=partial(_reconcile, journal.kill_switch, reconciler),
+        beside={
+            "dead-man": _dead_man(config, journal, metrics, pager, prometheus).turn,
+            "housekeeping": Housekeeping(journal.database, retention, _now).turn,
+        },
         page=Pages(journal.calls, journal.records, pager, config.external_url, _now).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
+
+
+def _dead_man(
+    config: Config,
+    journal: _Journal,
+    metrics: Metrics,
+    pager: AlertmanagerPager,
+    prometheus: Prometheus,
+) -> DeadMan:
+    section = config.heartbeat
+    heartbeat = Heartbeat(section.url, timedelta(seconds=section.interval)) if section else None
+    return DeadMan(
+        watchdog=journal.watchdog,
+        heartbeat=heartbeat,
+        pager=pager,
+        prove_journal=journal.database.prove,
+        prove_prometheus=partial(prometheus.query, "vector(1)"),
+        count=metrics.heartbeat,
+        external_url=config.external_url,
+        clock=_now,
+    )
+
+
+def _watchdog(config: Config, metrics: Metrics) -> Watchdog | None:
+    section = config.watchdog
+    if section is None:
+        return None
+    watchdog = Watchdog(section.alert, timedelta(seconds=section.missing_after), _now())
+    metrics.watch(lambda: watchdog.seen_at)
+    return watchdog
 
 
 def _parts(
@@ -220,6 +263,7 @@ def _parts(
         late=lambda: worker.seconds_since_turn > late_after,
         clock=_now,
         version=installed_version("stackmedic"),
+        watchdog=journal.watchdog,
     )
 
 

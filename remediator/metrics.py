@@ -20,6 +20,8 @@ from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
 from remediator.runs import Change, PastRun
 
+WATCHDOG = "watchdog"
+"""How the alert counts that only proves that alerts arrive."""
 WEBHOOK_CODES = ("200", "400", "401", "405", "413", "500", "503")
 RECEIVED = (
     ACCEPTED,
@@ -27,7 +29,9 @@ RECEIVED = (
     Reason.UNKNOWN_ALERT.value,
     Reason.UNKNOWN_TARGET.value,
     Reason.OVERSIZED.value,
+    WATCHDOG,
 )
+HEARTBEATS = ("sent", "withheld", "failed")
 BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 
 
@@ -70,6 +74,11 @@ class Metrics:
             "Webhooks that Alertmanager had cut; Prometheus was asked instead.",
             [],
         )
+        self._heartbeats = self._counter(
+            "remediator_heartbeats",
+            "Pings of the outside service: sent, withheld because something was broken, or failed.",
+            ["result"],
+        )
         self._to_detect = Histogram(
             "remediator_time_to_detect_seconds",
             "From the start of an incident's first alert until it was told.",
@@ -97,22 +106,21 @@ class Metrics:
         return Counter(name, text, labels, registry=self.registry)
 
     def _initialise(self, policy: Policy, version: str) -> None:
-        for code in WEBHOOK_CODES:
-            self._requests.labels(code)
-        for result in RECEIVED:
-            self._received.labels(result)
-        for reason in BLOCKING:
-            self._blocked.labels(reason.value)
+        for counter, words in (
+            (self._requests, WEBHOOK_CODES),
+            (self._received, RECEIVED),
+            (self._blocked, BLOCKING),
+            (self._heartbeats, HEARTBEATS),
+            (self._escalations, Reason),
+            *((kind, policy.runbooks) for kind in (self._opened, self._closed)),
+        ):
+            for word in words:
+                counter.labels(word)
         for runbook in policy.runbooks:
+            for time in (self._to_detect, self._to_act, self._to_mend):
+                time.labels(runbook)
             for state in State:
                 self._runs.labels(runbook, state.value)
-            for by_runbook in (
-                *(self._opened, self._closed),
-                *(self._to_detect, self._to_act, self._to_mend),
-            ):
-                by_runbook.labels(runbook)
-        for reason in Reason:
-            self._escalations.labels(reason.value)
         mode = Gauge(
             "remediator_mode", "1 for the mode in force.", ["mode"], registry=self.registry
         )
@@ -138,6 +146,22 @@ class Metrics:
 
     def incident_closed(self, runbook: str) -> None:
         self._closed.labels(runbook).inc()
+
+    def watch(self, seen_at: Callable[[], datetime | None]) -> None:
+        """Tell when the watchdog was last seen; without one there is no such series."""
+
+        def timestamp() -> float:
+            at = seen_at()
+            return at.timestamp() if at else 0.0
+
+        Gauge(
+            "remediator_watchdog_last_seen_timestamp_seconds",
+            "When the alert that always fires last came through the webhook; 0 before it did.",
+            registry=self.registry,
+        ).set_function(timestamp)
+
+    def heartbeat(self, result: str) -> None:
+        self._heartbeats.labels(result).inc()
 
     def delivery_truncated(self) -> None:
         self._truncated.inc()

@@ -104,21 +104,18 @@ def status_of(story: Story) -> tuple[str, str]:
     if not story["runs"]:
         return INVESTIGATING, "investigating"
     run = story["runs"][-1]
-    what = f"{run['runbook']} on {run['target']}"
-    match run["state"]:
-        case State.CLAIMED | State.EXECUTING:
-            steps = [f"{step['action']} since {clock(step['intent_at'])}" for step in run["steps"]]
-            return MITIGATING, f"carrying out {what}{': ' + steps[-1] if steps else ''}"
-        case State.VERIFYING:
-            return VERIFYING, f"{what} is done, verifying"
-        case State.EFFECTIVE:
-            return WATCHING, f"mended by {what}, watching"
-        case State.SKIPPED:
-            return HUMAN, f"nothing is touched: {run['detail'] or run['reason']}"
-        case State.BLOCKED:
-            return WAITING, f"{what} waits: {run['detail'] or run['reason']}"
-    ended = f"{what} is {run['state']}"
-    return INVESTIGATING, f"{ended}: {run['detail']}" if run["detail"] else ended
+    what, state = f"{run['runbook']} on {run['target']}", run["state"]
+    why = run["detail"] or run["reason"]
+    steps = [f": {step['action']} since {clock(step['intent_at'])}" for step in run["steps"]]
+    known = {
+        State.CLAIMED: (MITIGATING, f"carrying out {what}"),
+        State.EXECUTING: (MITIGATING, f"carrying out {what}{steps[-1] if steps else ''}"),
+        State.VERIFYING: (VERIFYING, f"{what} is done, verifying"),
+        State.EFFECTIVE: (WATCHING, f"mended by {what}, watching"),
+        State.SKIPPED: (HUMAN, f"nothing is touched: {why}"),
+        State.BLOCKED: (WAITING, f"{what} waits: {why}"),
+    }
+    return known.get(state, (INVESTIGATING, f"{what} is {state}{f': {why}' if why else ''}"))
 
 
 def resolution(story: Story) -> str:

@@ -148,8 +148,9 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What humans are told of an incident, `is_open` until it closes: an escalation, or, when it
-    has none, its progress. `sent_at`: when it last went out.
+    """What humans are told of an incident, `is_open` until it closes.
+
+    An escalation, or, when it has none, its progress. `sent_at`: when it last went out.
     """
 
     incident_id: int

@@ -9,12 +9,14 @@ from remediator.journal.calls import Calls
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
 from remediator.journal.intake import Intake, Opened
 from remediator.journal.orders import Orders
+from remediator.journal.pruning import Housekeeping, prune
 from remediator.journal.records import Records
 from remediator.journal.runlog import RunLog
 
 __all__ = [
     "Calls",
     "Database",
+    "Housekeeping",
     "Intake",
     "JournalLocked",
     "JournalUnavailable",
@@ -22,4 +24,5 @@ __all__ = [
     "Orders",
     "Records",
     "RunLog",
+    "prune",
 ]

@@ -85,11 +85,20 @@ class Database:
         cursor = self._connection.execute(self._statements[name], values)
         return cursor.lastrowid if cursor.rowcount > 0 else None
 
+    def changed(self, name: str, /, **values: object) -> int:
+        """Inside a transaction. How many rows it changed."""
+        return self._connection.execute(self._statements[name], values).rowcount
+
     def many(
         self, name: str, rows: Sequence[Mapping[str, Any]] | Sequence[Sequence[object]]
     ) -> None:
         """Inside a transaction."""
         self._connection.executemany(self._statements[name], rows)
+
+    def prove(self, now: datetime) -> None:
+        """Write something, to the disk. Errors: JournalUnavailable."""
+        with self.transaction():
+            self.do("prove", at=to_text(now))
 
     def checkpoint(self) -> None:
         """Move what is committed from the log into the file; nobody waits for it meanwhile.

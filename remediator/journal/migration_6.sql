@@ -3,6 +3,7 @@ ALTER TABLE signals DROP COLUMN last_seen_at;
 ALTER TABLE escalations ADD COLUMN severity TEXT NOT NULL DEFAULT 'P1';
 
 CREATE INDEX firing_of_incident ON signals (incident_id) WHERE resolved_at IS NULL;
+CREATE INDEX runs_of_entry ON runs (runbook, target, id) WHERE claimed_at IS NOT NULL;
 CREATE INDEX closed_incidents ON incidents (closed_at) WHERE closed_at IS NOT NULL;
 
 -- What is told of an urgent incident while it is worked on; one in an incident.

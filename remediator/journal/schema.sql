@@ -51,6 +51,7 @@ CREATE TABLE runs (
     findings TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX runs_of_incident ON runs (incident_id);
+CREATE INDEX runs_of_entry ON runs (runbook, target, id) WHERE claimed_at IS NOT NULL;
 CREATE INDEX runs_claimed ON runs (claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_active_run_per_target ON runs (target)
     WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted');
@@ -95,7 +96,8 @@ CREATE TABLE escalations (
     reason TEXT NOT NULL,
     summary TEXT NOT NULL,
     sent_at TEXT,
-    cleared_at TEXT, severity TEXT NOT NULL DEFAULT 'P1'
+    cleared_at TEXT,
+    severity TEXT NOT NULL DEFAULT 'P1'
 ) STRICT;
 
 -- What is told of an urgent incident while it is worked on; one in an incident.

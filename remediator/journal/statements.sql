@@ -217,3 +217,68 @@ SELECT at FROM storm;
 
 -- name: saw_storm
 INSERT OR REPLACE INTO storm (only, at) VALUES (1, :at);
+
+-- name: prove
+UPDATE journal SET written_at = :at;
+
+-- name: mark
+SELECT mark FROM journal;
+
+-- name: incident_to_forget
+-- The newest runs of an entry on a target stay, as in past_runs.
+SELECT id FROM incidents i WHERE closed_at < :before
+  AND NOT EXISTS (SELECT 1 FROM escalations e
+                  WHERE e.incident_id = i.id AND e.cleared_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM progress p
+                  WHERE p.incident_id = i.id AND p.cleared_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id AND s.state = 'wanted')
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id AND r.claimed_at IS NOT NULL
+                  AND (SELECT count(*) FROM (SELECT 1 FROM runs n WHERE n.runbook = r.runbook
+                       AND n.target = r.target AND n.claimed_at IS NOT NULL AND n.id > r.id
+                       LIMIT 20)) < 20)
+ORDER BY closed_at LIMIT 1;
+
+-- name: begin_pruning
+INSERT INTO pruning (only, before) VALUES (1, :before);
+
+-- name: end_pruning
+DELETE FROM pruning;
+
+-- name: prune_guards
+DELETE FROM guards WHERE rowid IN (SELECT g.rowid FROM guards g JOIN runs r ON r.id = g.run_id
+                                   WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_steps
+DELETE FROM steps WHERE id IN (SELECT s.id FROM steps s JOIN runs r ON r.id = s.run_id
+                               WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_runs
+DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_signals
+DELETE FROM signals WHERE id IN (SELECT id FROM signals WHERE incident_id = :incident_id
+                                 LIMIT :limit);
+
+-- name: prune_escalation
+DELETE FROM escalations WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_progress
+DELETE FROM progress WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_issue
+DELETE FROM issues WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_events
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id = :incident_id
+                                LIMIT :limit);
+
+-- name: prune_incident
+DELETE FROM incidents WHERE id = :id;
+
+-- name: prune_other_events
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id IS NULL AND at < :before
+                                LIMIT :limit);
+
+-- name: prune_old_deliveries
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < :before
+                                    LIMIT :limit);

@@ -43,6 +43,17 @@ def blueprint(parts: "Parts") -> Blueprint:
             runs_not_mended=parts.records.runs_not_mended(),
             paused=parts.records.paused(),
             worker_late=parts.late(),
+            watchdog=_watchdog(parts),
         )
 
     return routes
+
+
+def _watchdog(parts: "Parts") -> dict[str, object] | None:
+    if parts.watchdog is None:
+        return None
+    seen_at = parts.watchdog.seen_at
+    return {
+        "last_seen_at": seen_at and seen_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "missing": parts.watchdog.missing(parts.clock()),
+    }

@@ -1,5 +1,6 @@
 """The journal on a real file: one owner, all or nothing, and a death at every write."""
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def shape(path: Path) -> set[tuple[str, str, str]]:
     """Every table, index and trigger, with its words."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL")
-        return {(kind, name, " ".join(sql.split())) for kind, name, sql in rows}
+        return {(kind, name, re.sub(r"\s*([,()]|\s)\s*", r"\1", sql)) for kind, name, sql in rows}
 
 
 @pytest.mark.parametrize("verb", ["UPDATE events SET kind = 'x'", "DELETE FROM events"])

@@ -349,7 +349,7 @@ def test_every_series_exists_before_anything_happens(site: Site) -> None:
         "remediator_reconcile_last_success_timestamp_seconds 0.0",
         'remediator_mode{mode="auto"} 1.0',
         'remediator_mode{mode="observe"} 0.0',
-        "remediator_time_to_mend_seconds_count 0.0",
+        'remediator_time_to_mend_seconds_count{runbook="restart"} 0.0',
         'stackmedic_build_info{version="0"} 1.0',
     ):
         assert series in text
