@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,11 +27,13 @@ from remediator.actions import ACTIONS, Clients
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
 from remediator.deadman import DeadMan, Heartbeat
+from remediator.issues import Github, IssueWriter
 from remediator.journal import (
     Calls,
     Database,
     Housekeeping,
     Intake,
+    Issues,
     JournalLocked,
     JournalUnavailable,
     Orders,
@@ -208,12 +210,28 @@ def _worker(
         abandon=partial(_abandon, journal.runs),
         reconcile=partial(_reconcile, journal.kill_switch, reconciler),
         beside={
+            **_issues(config, journal, stack),
             "dead-man": _dead_man(config, journal, metrics, pager, prometheus).turn,
             "housekeeping": Housekeeping(journal.database, retention, _now).turn,
         },
         page=Pages(journal.calls, journal.records, pager, config.external_url, _now).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
+
+
+def _issues(
+    config: Config, journal: _Journal, stack: ExitStack
+) -> Mapping[str, Callable[[], None]]:
+    """A lane of its own where it is configured, and none where it is not."""
+    section = config.github
+    if section is None:
+        return {}
+    token_file = Path(section.token_file)
+    github = Github(section.api_url, section.repository, token_file, _now)
+    stack.enter_context(closing(github))
+    issues = Issues(journal.database)
+    writer = IssueWriter(issues, journal.records, github, config.external_url, _now)
+    return {"issues": writer.turn}
 
 
 def _dead_man(
@@ -264,6 +282,7 @@ def _parts(
         clock=_now,
         version=installed_version("stackmedic"),
         watchdog=journal.watchdog,
+        external_url=config.external_url,
     )
 
 

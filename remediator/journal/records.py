@@ -76,6 +76,7 @@ class Records:
     def _incident(self, row: Row, limit: int = ALL) -> dict[str, Any]:
         database, key = self._database, {"incident_id": row["id"]}
         call = database.one("escalation_of_incident", **key)
+        issue = database.one("issue_of_incident", **key)
         return {
             "id": row["id"],
             "target": row["target"],
@@ -89,6 +90,7 @@ class Records:
             "runs": [self._run(run) for run in database.all("runs_of_incident", **key)],
             "escalated": call
             and {"at": _time(call["at"]), "reason": call["reason"], "summary": call["summary"]},
+            "issue": issue and issue["url"],
         }
 
     def _run(self, row: Row) -> dict[str, Any]:

@@ -232,6 +232,7 @@ SELECT id FROM incidents i WHERE closed_at < :before
   AND NOT EXISTS (SELECT 1 FROM progress p
                   WHERE p.incident_id = i.id AND p.cleared_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id AND s.state = 'wanted')
+  AND NOT EXISTS (SELECT 1 FROM events v WHERE v.incident_id = i.id AND v.at >= :before)
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id AND r.claimed_at IS NOT NULL
                   AND (SELECT count(*) FROM (SELECT 1 FROM runs n WHERE n.runbook = r.runbook
                        AND n.target = r.target AND n.claimed_at IS NOT NULL AND n.id > r.id
@@ -282,3 +283,30 @@ DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id IS NULL 
 -- name: prune_old_deliveries
 DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < :before
                                     LIMIT :limit);
+
+-- name: incidents_without_issue
+SELECT id, EXISTS (
+    SELECT 1 FROM incidents p JOIN runs r ON r.incident_id = p.id AND r.state = 'effective'
+    WHERE p.runbook = i.runbook AND p.target = i.target AND p.id < i.id
+      AND p.closed_at >= strftime('%Y-%m-%dT%H:%M:%fZ', i.opened_at, '-1 day')) AS came_back
+FROM incidents i WHERE closed_at >= :since
+  AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id)
+ORDER BY id LIMIT :limit;
+
+-- name: add_issue
+INSERT INTO issues (incident_id, state, due_at) VALUES (:incident_id, :state, :at)
+ON CONFLICT DO NOTHING;
+
+-- name: issues_due
+SELECT incident_id, tries FROM issues WHERE state = 'wanted' AND due_at <= :at
+ORDER BY due_at LIMIT :limit;
+
+-- name: put_off_issue
+UPDATE issues SET due_at = :at, tries = tries + 1
+WHERE incident_id = :incident_id AND state = 'wanted';
+
+-- name: end_issue
+UPDATE issues SET state = :state, url = :url WHERE incident_id = :incident_id;
+
+-- name: issue_of_incident
+SELECT url FROM issues WHERE incident_id = :incident_id;

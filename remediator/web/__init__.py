@@ -36,6 +36,7 @@ class Parts:
     clock: Callable[[], datetime]
     version: str
     watchdog: Watchdog | None = None
+    external_url: str = ""
 
 
 def create_app(parts: Parts) -> Flask:
