@@ -138,11 +138,8 @@ class _Telling:
         self._next_id += 1
         self._new += 1
         self._firing.add(signal)
-        began_at = self._text_of(began)
-        self._signals.append(
-            (signal.id, incident_id, alert.name, identity, alert.fingerprint, signal.source)
-            + (began_at, self._at)
-        )
+        told_by = alert.fingerprint, signal.source, self._text_of(began), self._at
+        self._signals.append((signal.id, incident_id, alert.name, identity, *told_by))
         words = f'"signal": {signal.id}, "source": "{signal.source}"'
         self._event(incident_id, "alert_firing", f'{{"alert": {_quoted(alert.name)}, {words}}}')
 
