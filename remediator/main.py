@@ -18,9 +18,11 @@ from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 import waitress  # type: ignore[import-untyped]  # it ships no types
+from flask import Flask
 from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
@@ -64,8 +66,9 @@ DRAIN_SECONDS = 25.0  # below the 30 s that compose gives before it kills
 LATE_TURNS = 3
 THREADS = 8
 CONNECTIONS = 64
-SWITCH_SECONDS = 0.001  # a webhook that has its answer does not wait long for the worker
-GARBAGE_AFTER = 20_000  # more than the lasting objects that a webhook of 1,000 alerts makes
+SWITCH_SECONDS = 0.001
+GARBAGE_AFTER = 20_000  # more than the lasting objects that it makes
+RECEIVED_BYTES = 65536  # such a webhook has 400 kB
 
 
 @click.command()
@@ -139,34 +142,42 @@ def _serve(config: Config, token: bytes) -> None:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
         worker = _worker(config, journal, metrics, stop, stack)
         nudge.page = worker.page
-        server = waitress.create_server(
-            create_app(_parts(config, token, journal, metrics, worker)),
-            host=config.host,
-            port=config.port,
-            threads=THREADS,
-            connection_limit=CONNECTIONS,
-            # A little over the cap, so that the application can say 413 in its own words;
-            # never to a temporary file.
-            max_request_body_size=2 * config.max_body_bytes,
-            inbuf_overflow=2 * config.max_body_bytes,
-            recv_bytes=65536,  # a body of 1,000 alerts is 400 kB
-            ident="stackmedic-remediator",
-        )
+        server = _server(config, create_app(_parts(config, token, journal, metrics, worker)))
         with suppress(SystemExit):  # by _leave
             # Before the first word that it runs: whoever waits for that may stop it at once.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, partial(_leave, stop))
             worker.start()
-            # What is there now stays: no collection in the middle of a webhook goes through it.
-            gc.freeze()
-            gc.set_threshold(GARBAGE_AFTER)
-            sys.setswitchinterval(SWITCH_SECONDS)
+            _tune()
             log.info("listening on %s:%d, mode %s", config.host, config.port, config.policy.mode)
             server.run()
         log.info("stopping")
         server.close()
         if not worker.stop(DRAIN_SECONDS):
             log.warning("a step is still under way; it will be looked at on the next start")
+
+
+def _server(config: Config, app: Flask) -> Any:  # noqa: ANN401 - waitress has no types
+    return waitress.create_server(
+        app,
+        host=config.host,
+        port=config.port,
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        # A little over the cap, so that the application can say 413 in its own words;
+        # never to a temporary file.
+        max_request_body_size=2 * config.max_body_bytes,
+        inbuf_overflow=2 * config.max_body_bytes,
+        recv_bytes=RECEIVED_BYTES,
+        ident="stackmedic-remediator",
+    )
+
+
+def _tune() -> None:
+    """So that a webhook of 1,000 alerts waits neither for the collector nor for the worker."""
+    gc.freeze()  # what is there now stays: no collection goes through it again
+    gc.set_threshold(GARBAGE_AFTER)
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> None:

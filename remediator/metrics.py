@@ -62,6 +62,10 @@ class Metrics:
             "When Prometheus was last read with success.",
             registry=self.registry,
         )
+        self._incidents()
+        self._initialise(policy, version)
+
+    def _incidents(self) -> None:
         self._opened = self._counter("remediator_incidents_opened", "Incidents.", ["runbook"])
         self._closed = self._counter(
             "remediator_incidents_closed", "Incidents whose alerts are all gone.", ["runbook"]
@@ -79,28 +83,21 @@ class Metrics:
             "Pings of the outside service: sent, withheld because something was broken, or failed.",
             ["result"],
         )
-        self._to_detect = Histogram(
+        self._to_detect = self._histogram(
             "remediator_time_to_detect_seconds",
             "From the start of an incident's first alert until it was told.",
-            ["runbook"],
-            buckets=BUCKETS,
-            registry=self.registry,
         )
-        self._to_act = Histogram(
+        self._to_act = self._histogram(
             "remediator_time_to_act_seconds",
             "From when the alert was told to the first step of its incident.",
-            ["runbook"],
-            buckets=BUCKETS,
-            registry=self.registry,
         )
-        self._to_mend = Histogram(
+        self._to_mend = self._histogram(
             "remediator_time_to_mend_seconds",
             "From the start of the alert to the verified end of the fault.",
-            ["runbook"],
-            buckets=BUCKETS,
-            registry=self.registry,
         )
-        self._initialise(policy, version)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, ["runbook"], buckets=BUCKETS, registry=self.registry)
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
