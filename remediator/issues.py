@@ -6,6 +6,7 @@ of this is in the way of any run.
 """
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -114,8 +115,7 @@ class Github:
 
 
 def _seconds(text: str | None) -> int | None:
-    known = text is not None and text.isascii() and text.isdigit() and len(text) < len("9999999999")
-    return int(text) if known and text is not None else None
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,10}", text) else None
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ class IssueWriter:
         if story is None:
             return None
         first_line = f"<!-- stackmedic incident {self.issues.mark(incident_id)} -->"
-        found = self.github.find(first_line, story["opened_at"])
+        found = self.github.find(first_line, f"{story['opened_at'][:19]}Z")
         if found is not None:
             return found
         url = f"{self.external_url.rstrip('/')}/api/v1/incidents/{incident_id}/postmortem"

@@ -15,6 +15,7 @@ from remediator.notices import URGENT, Story, duration_seconds, resolution, seve
 from remediator.outcomes import NOT_MENDED, State
 
 TIMELINE_LINES = 200
+LAST_LINES = 50
 LINE_CHARS = 300
 EVIDENCE_LINES = 60
 EVIDENCE_CHARS = 4000
@@ -24,8 +25,7 @@ GUESS = "_for a human to fill in_"
 def render(story: Story, url: str, max_chars: int | None = None) -> str:
     """`url` leads to this document. A part that does not fit into `max_chars` is left out."""
     parts = [f"# Post-mortem: incident {story['id']}, {code(story['target'])}\n"]
-    left = (max_chars or 0) - len(parts[0])
-    for heading, lines in (
+    sections = (
         ("Summary", _summary(story)),
         ("Impact", _impact()),
         ("Timeline (UTC)", _timeline(story)),
@@ -34,12 +34,17 @@ def render(story: Story, url: str, max_chars: int | None = None) -> str:
         ("Verification", _verified(story)),
         ("Left to a human", _human(story)),
         ("Final status update", _final(story, url)),
-    ):
-        part = "\n".join([f"## {heading}", "", *lines, ""])
-        if max_chars is not None and len(part) + 1 > left:
-            part = f"## {heading}\n\nToo long for this place; it is at {url}\n"
-        left -= len(part) + 1
-        parts.append(part)
+    )
+    too_long = f"Too long for this place; it is at {url}"
+    headings = sum(len(heading) + len(too_long) + len("## \n\n\n\n") for heading, _ in sections)
+    left = None if max_chars is None else max_chars - len(parts[0]) - headings
+    for heading, lines in sections:
+        text = "\n".join(lines).rstrip("\n")
+        if left is not None and len(text) > left:
+            text = too_long
+        elif left is not None:
+            left -= len(text)
+        parts.append(f"## {heading}\n\n{text}\n")
     return "\n".join(parts)
 
 
@@ -85,15 +90,22 @@ def _timeline(story: Story) -> Iterator[str]:
     events = story["events"]
     first = story["alerts"][0]
     yield f"- {moment(first['starts_at'])} {code(first['name'])} began to fire"
-    shown = [*events[: TIMELINE_LINES - 50], *events[max(TIMELINE_LINES - 50, len(events) - 50) :]]
-    for number, event in enumerate(shown):
-        if number == TIMELINE_LINES - 50 and len(events) > TIMELINE_LINES:
-            yield f"- {len(events) - TIMELINE_LINES} events are left out here"
+    told: list[tuple[str, str, int]] = []  # when it first happened, what, and how often
+    for event in events:
         run = f" (run {event['run_id']})" if event["run_id"] else ""
-        yield f"- {moment(event['at'])} {_happened(event)}{run}"
+        what = f"{_happened(event)}{run}"
+        if told and told[-1][1] == what:
+            told[-1] = (*told[-1][:2], told[-1][2] + 1)
+        else:
+            told.append((event["at"], what, 1))
+    head, tail = told[: TIMELINE_LINES - LAST_LINES], told[TIMELINE_LINES - LAST_LINES :]
+    for number, (at, what, often) in enumerate([*head, *tail[-LAST_LINES:]]):
+        if number == len(head) and len(tail) > LAST_LINES:
+            yield f"- {len(tail) - LAST_LINES} lines are left out here"
+        yield f"- {moment(at)} {what}{f', {often} times' if often > 1 else ''}"
     left = story.get("events_total", len(events)) - len(events)
     if left > 0:
-        yield f"- {left} events after these are in the journal"
+        yield f"- {left} more events, most of them alerts like these, are in the journal"
 
 
 def _happened(event: Mapping[str, Any]) -> str:
@@ -102,8 +114,8 @@ def _happened(event: Mapping[str, Any]) -> str:
     told = [str(detail[key]) for key in ("alert", "step", "outcome", "reason") if detail.get(key)]
     said = str(detail.get("summary") or detail.get("detail") or "")
     sentence = ": ".join(filter(None, [" ".join(told), said]))
-    if not sentence and detail:
-        sentence = ", ".join(f"{key} {value}" for key, value in detail.items())
+    if not sentence:
+        sentence = ", ".join(f"{key} {value}" for key, value in detail.items() if value)
     return f"{code(words)} {code(sentence)}" if sentence else code(words)
 
 

@@ -127,7 +127,7 @@ class _Telling:
         identity, place = identity_of(told.alert.labels), _place(told)
         known = self._find(identity, told, place)
         if known is not None:
-            known.seen_at = self._at
+            known.seen_at = max(known.seen_at, self._at)
             return
         if identity in self._resolved:  # in this telling; at most one signal of it may fire
             self.write()
@@ -171,7 +171,7 @@ class _Telling:
     def _resolve(self, known: Signal) -> None:
         self._firing.remove(known)
         self._resolved[known.identity] = (self._at, known.id)
-        detail = _json({"signal": known.id, "source": self._source.value})
+        detail = _json({"alert": known.place[0], "signal": known.id, "source": self._source.value})
         self._event(known.incident_id, "alert_resolved", detail)
 
     def _incident(self, place: Place, began: datetime) -> int:

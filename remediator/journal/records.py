@@ -10,9 +10,9 @@ from typing import Any
 from remediator.journal.database import Database
 
 LISTED_INCIDENTS = 200
-TOLD_ALERTS = 100
+TOLD_ALERTS = 50
 TOLD_EVENTS = 500
-ALL = -1
+ALL = 1_000_000_000
 
 
 class Records:
@@ -47,7 +47,9 @@ class Records:
             row = database.one("incident", id=incident_id)
             if row is None:
                 return None
-            rows = database.all("events_of_incident", incident_id=incident_id, limit=events)
+            rows = database.all(
+                "events_of_incident", incident_id=incident_id, limit=events, alerts=alerts
+            )
             timeline = [
                 {
                     "at": _time(event["at"]),

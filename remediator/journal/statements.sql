@@ -193,8 +193,14 @@ SELECT * FROM steps WHERE run_id = :run_id ORDER BY id;
 SELECT at, reason, summary, cleared_at FROM escalations WHERE incident_id = :incident_id;
 
 -- name: events_of_incident
+-- Of alerts the first :alerts only: a thousand of them must not hide what was done.
 SELECT at, run_id, kind, detail FROM events
-WHERE incident_id = :incident_id ORDER BY id LIMIT :limit;
+WHERE incident_id = :incident_id
+  AND (kind NOT IN ('alert_firing', 'alert_resolved')
+       OR id <= coalesce((SELECT id FROM events WHERE incident_id = :incident_id
+                          AND kind IN ('alert_firing', 'alert_resolved')
+                          ORDER BY id LIMIT 1 OFFSET :alerts - 1), 9e18))
+ORDER BY id LIMIT :limit;
 
 -- name: events_in_incident
 SELECT count(*) AS total FROM events WHERE incident_id = :incident_id;
