@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 MAX_LABELS = 64
 MAX_LABEL_CHARS = 4096
@@ -31,8 +32,7 @@ class Source(StrEnum):
     RECONCILE = "reconcile"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(NamedTuple):
     """One alert as it was told. `starts_at` None: the sender gave no usable time."""
 
     labels: Mapping[str, str]
@@ -115,12 +115,8 @@ def _alert(value: object) -> Alert:
         raise _Wrong(".labels.alertname is missing.")
     fingerprint = value.get("fingerprint")
     known = isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint)
-    return Alert(
-        labels=labels,
-        status=_STATUSES[status],
-        starts_at=_moment(value.get("startsAt")),
-        fingerprint=str(fingerprint) if known else "",
-    )
+    starts_at = _moment(value.get("startsAt"))
+    return Alert(labels, _STATUSES[status], starts_at, str(fingerprint) if known else "")
 
 
 def _moment(value: object) -> datetime | None:

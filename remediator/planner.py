@@ -7,6 +7,7 @@ and an empty label never means "all".
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from remediator.alerts import Alert, AlertStatus
 from remediator.checks import CheckSpec, ProbesCheck
@@ -61,8 +62,7 @@ def plan_of(runbook_id: str, labels: Mapping[str, str], policy: Policy) -> Plan 
     return Plan(runbook, target, labels)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """An alert that a runbook answers, with the plan that says on which target."""
 
     alert: Alert

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 SCHEMA_VERSION = 6
 BUSY_SECONDS = 2.0
+CACHE_KIB = 8_000  # the indexes of 50,000 signals
 AT_MOST_PAGES = 8_000
 """Of the log beside the file, 32 MB: `checkpoint` empties it before it stops a webhook."""
 
@@ -142,6 +143,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {AT_MOST_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
