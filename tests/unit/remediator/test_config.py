@@ -47,15 +47,13 @@ def test_what_tells_humans_is_off_until_it_is_configured() -> None:
     plain = parse_config(text, "x", ACTIONS)
     assert (plain.watchdog, plain.heartbeat, plain.github) == (None, None, None)
     assert plain.retention_seconds == 400 * 86400
-    more = "\n".join(
-        [
-            "retention: 30d",
-            "watchdog: {missing_after: 2m}",
-            'heartbeat: {url: "https://hc.example.com/x"}',
-            "github: {repository: o/n, token_file: secrets/github}",
-        ]
-    )
-    full = parse_config(f"{text}\n{more}\n", "x", ACTIONS)
+    more = """
+retention: 30d
+watchdog: {missing_after: 2m}
+heartbeat: {url: "https://hc.example.com/x"}
+github: {repository: o/n, token_file: secrets/github}
+"""
+    full = parse_config(text + more, "x", ACTIONS)
     assert full.retention_seconds == 30 * 86400
     assert full.watchdog is not None
     assert (full.watchdog.alert, full.watchdog.missing_after) == ("Watchdog", 120)
