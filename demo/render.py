@@ -92,6 +92,8 @@ def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
     for runbook in document["runbooks"]:
         runbook["firing_for"] = "0s"
         runbook["verify"]["interval"] = "500ms"
+        runbook["verify"]["hold"] = "1s"
+        runbook["verify"].pop("settle", None)
 
 
 FASTER: Mapping[str, Callable[[Any], None]] = {

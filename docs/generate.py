@@ -149,13 +149,16 @@ WORDS = {
     "HttpUrl": "URL",
     "Seconds": "duration",
     "Positive": "duration",
+    "ClockTime": "time of day",
     "Database": "database number",
+    "Day": "day (`mon` to `sun`)",
     "Expression": "regular expression",
     "Header": "header name",
     "JsonPath": "JSON path",
     "JsonPaths": "list of JSON paths",
     "Path": "absolute path",
     "Status": "HTTP status",
+    "Zone": "time zone",
     "Version": "`TLS10` to `TLS13`",
 }
 

@@ -4,9 +4,10 @@ Rule: only what one value can say about itself. What needs two values (a name th
 lead somewhere) is checked in `remediator/config.py`.
 """
 
+import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from remediator.durations import Seconds
 
@@ -15,6 +16,19 @@ Url = Annotated[str, Field(pattern=r"^(http|https|tcp|unix)://[^\s]+$")]
 Listen = Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[Seconds, Field(gt=0)]
+ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, zoneinfo.ZoneInfoNotFoundError):
+        raise ValueError(f"{name!r} is not a time zone like Europe/Rome") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Section(BaseModel):
@@ -65,11 +79,47 @@ class GithubSection(Section):
     """The API, for a GitHub of your own."""
 
 
+class ApprovalSection(Section):
+    timeout: Positive = 900.0
+    """A question that nobody answers by then is withdrawn and a human called; an approval is as
+    good for this long."""
+
+
+class WindowSection(Section):
+    days: Annotated[list[Day], Field(min_length=1)]
+    """The days of the week on which it begins."""
+    from_: Annotated[ClockTime, Field(alias="from")]
+    """When it begins, local time."""
+    to: ClockTime
+    """When it ends; before `from`, it is of the next day."""
+    timezone: Zone = "UTC"
+    """Whose clocks these are, as in Europe/Rome."""
+    weeks: list[Literal[1, 2, 3, 4, 5, -1]] = Field(default_factory=list)
+    """Only in these weeks of the month; -1 is the last. Empty: in all."""
+
+    @model_validator(mode="after")
+    def has_a_length(self) -> "WindowSection":
+        if self.from_ == self.to:
+            raise ValueError("from and to are the same: it would never hold")
+        return self
+
+
+class GroupSection(Section):
+    members: Annotated[list[Name], Field(min_length=2)]
+    """Topology keys that stand in for one another."""
+    min_healthy: Annotated[int, Field(ge=1)] = 1
+    """A member that serves is not taken down unless so many others serve."""
+
+
 class GlobalLimits(Section):
     runs_per_hour: Annotated[int, Field(ge=0)] = 6
     """Runs in an hour, over all targets and runbooks."""
     runs_per_day: Annotated[int, Field(ge=0)] = 12
     """Runs in a day, over all targets and runbooks."""
+    concurrency: Annotated[int, Field(ge=1, le=10)] = 1
+    """Runs at once, over all targets; entries whose risk is safe are not counted."""
+    max_alert_age: Positive = 86400.0
+    """An alert that has fired for longer is left to a human."""
 
 
 class BreakerSection(Section):
@@ -83,6 +133,8 @@ class BreakerSection(Section):
     """So many runs in a day open it."""
     trial_after: Positive = 6 * 3600.0
     """An entry whose risk is safe may try once more after this."""
+    clean: Seconds = 2 * 3600.0
+    """A success ends a row of failures only if nothing had to be run for so long after it."""
 
 
 class StormSection(Section):
@@ -133,12 +185,27 @@ class SwitchSection(Section):
     """Each colour with the topology key of its service."""
     ready_probes: dict[Name, Name]
     """Each colour with the probe that must be good before it gets the traffic."""
+    along: dict[Name, list[Name]] = Field(default_factory=dict)
+    """Topology keys that are started along with a colour, such as its workers."""
 
     @model_validator(mode="after")
     def each_colour_has_a_probe(self) -> "SwitchSection":
         if set(self.colours) != set(self.ready_probes):
             raise ValueError("colours and ready_probes must name the same colours")
         return self
+
+
+class ComposeSection(Section):
+    project: Name
+    """The project's name."""
+    files: Annotated[list[str], Field(min_length=1)]
+    """The compose files, as the remediator sees them."""
+    engine: Url
+    """An engine that may create containers. Whoever can ask it is root on its host."""
+    services: list[Name] = Field(default_factory=list)
+    """Only these services; empty: all of the project."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of the compose files. No secrets: they belong into files."""
 
 
 class TargetSection(Section):
@@ -156,6 +223,8 @@ class TargetSection(Section):
     """For the actions on a database."""
     switch: SwitchSection | None = None
     """For the action that switches the live colour."""
+    compose: ComposeSection | None = None
+    """For the action that creates what is gone."""
 
 
 class TargetRef(Section):
@@ -227,6 +296,10 @@ class VerifySection(Section):
     """The time between two looks."""
     consecutive: Annotated[int, Field(ge=1, le=100)] = 3
     """So many good looks in a row count as mended."""
+    settle: Seconds = 0.0
+    """The time before the first look; as long as the alert's rule looks back."""
+    hold: Seconds = 600.0
+    """A fault that comes back within this time was not mended."""
     all: Annotated[list[CheckSection], Field(min_length=1)]
     """The checks; all must be good in one look."""
 
@@ -273,13 +346,23 @@ class RunbookSection(Section):
     """How it is known that it helped."""
     ladder: list[Name] = Field(default_factory=list)
     """The entries to try next, in this order, when it did not help."""
+    mode: Literal["observe", "approve", "auto"] | None = None
+    """Only makes the global mode stricter; without it, an entry whose risk is data asks first."""
+    window: Name | None = None
+    """The entry is begun in this window only."""
+    after_deploy: bool = False
+    """It may run shortly after a deployment too, as a rollback must."""
+    confirm: list[CheckSection] = Field(default_factory=list)
+    """A second signal: these checks must fail before it is begun."""
+    unless_firing: list[Name] = Field(default_factory=list)
+    """While one of these alerts fires, it is not begun."""
 
 
 class ConfigFile(Section):
     version: Literal[1]
     """The version of this format."""
-    mode: Literal["observe", "auto"] = "observe"
-    """observe judges and records; auto acts too."""
+    mode: Literal["observe", "approve", "auto"] = "observe"
+    """observe judges and records; approve asks a human before each run; auto acts by itself."""
     listen: Listen = "0.0.0.0:9181"
     """Where it listens."""
     state_file: str
@@ -314,6 +397,18 @@ class ConfigFile(Section):
     """When an entry is off for a target until a human resets it."""
     storm: StormSection = StormSection()
     """When so much is broken at once that nothing is begun."""
+    approval: ApprovalSection = ApprovalSection()
+    """How long a human is asked for."""
+    after_deploy: Seconds = 900.0
+    """For so long after a deployment only entries that say after_deploy are begun."""
+    windows: dict[Name, WindowSection] = Field(default_factory=dict)
+    """Hours of the week, by a name of your own."""
+    quiet_windows: list[Name] = Field(default_factory=list)
+    """In these windows only the entries that belong to them are begun."""
+    groups: dict[Name, GroupSection] = Field(default_factory=dict)
+    """Services of which some must always be left serving."""
+    never_touch: list[Name] = Field(default_factory=list)
+    """Containers that no target may name: what the remediator itself needs."""
     topology: Annotated[dict[Name, TargetSection], Field(min_length=1)]
     """What may be touched; the keys are the label `service`."""
     runbooks: Annotated[list[RunbookSection], Field(min_length=1)]

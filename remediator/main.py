@@ -26,6 +26,7 @@ from flask import Flask
 from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
+from remediator.cli import COMMANDS
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
 from remediator.deadman import DeadMan, Heartbeat
@@ -71,7 +72,7 @@ GARBAGE_AFTER = 20_000  # more than the lasting objects that it makes
 RECEIVED_BYTES = 65536  # such a webhook has 400 kB
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--config.file",
     "config_file",
@@ -79,12 +80,26 @@ RECEIVED_BYTES = 65536  # such a webhook has 400 kB
     default=Path("remediator.yml"),
     show_default=True,
 )
+@click.option(
+    "--config.profile",
+    "profile",
+    type=click.Path(path_type=Path),
+    help="A file whose top-level keys stand in for those of the configuration.",
+)
 @click.option("--config.check", "config_check", is_flag=True, help="Check the file and leave.")
 @click.version_option(installed_version("stackmedic"), message="stackmedic %(version)s")
-def main(config_file: Path, *, config_check: bool) -> None:
-    """Mends what its runbook says can be mended, on Alertmanager's webhooks."""
+@click.pass_context
+def main(
+    context: click.Context, config_file: Path, profile: Path | None, *, config_check: bool
+) -> None:
+    """Mends what its runbook says can be mended, on Alertmanager's webhooks.
+
+    Without a command it serves.
+    """
+    if context.invoked_subcommand is not None:
+        return
     try:
-        config = load_config(config_file, ACTIONS)
+        config = load_config(config_file, ACTIONS, profile)
     except ConfigError as error:
         click.echo(error, err=True)
         raise SystemExit(EXIT_BAD_CONFIG) from None
@@ -345,6 +360,9 @@ def _log_to_stderr() -> None:
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request is too many
 
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 if __name__ == "__main__":
     main()

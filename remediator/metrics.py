@@ -206,6 +206,11 @@ class RunGauges(Collector):
             return
         text = "1 while a human has paused the remediator: it begins nothing."
         yield GaugeMetricFamily("remediator_paused", text, value=1 if paused else 0)
+        yield self._family(
+            "remediator_approvals_waiting",
+            "Runs on the service that wait for a human's approval.",
+            self._records.approvals_waiting,
+        )
 
     def _family(self, name: str, text: str, read: Callable[[], Mapping[str, int]]) -> Metric:
         family = GaugeMetricFamily(name, text, labels=["service"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from remediator.outcomes import State
+from remediator.outcomes import MENDED, State
 from remediator.ports import Notice
 from remediator.runs import Call, Escalation
 
@@ -64,7 +64,7 @@ def _escalated(call: Call, story: Story, url: str) -> tuple[dict[str, str], dict
 def _progress(call: Call, story: Story, url: str) -> tuple[dict[str, str], dict[str, str]]:
     labels = {"alertname": "RemediationProgress", "runbook": story["runbook"]}
     target, who = story["target"], f"{call.severity} incident {story['id']}"
-    if story["closed_at"] is None:
+    if call.is_open:
         status, doing = status_of(story)
         return labels, {
             "summary": f"{who} acknowledged: {target}: {doing}",
@@ -111,6 +111,7 @@ def status_of(story: Story) -> tuple[str, str]:
         State.CLAIMED: (MITIGATING, f"carrying out {what}"),
         State.EXECUTING: (MITIGATING, f"carrying out {what}{steps[-1] if steps else ''}"),
         State.VERIFYING: (VERIFYING, f"{what} is done, verifying"),
+        State.AWAITING_APPROVAL: (HUMAN, f"{what} waits for a human's approval"),
         State.EFFECTIVE: (WATCHING, f"mended by {what}, watching"),
         State.SKIPPED: (HUMAN, f"nothing is touched: {why}"),
         State.BLOCKED: (WAITING, f"{what} waits: {why}"),
@@ -120,12 +121,11 @@ def status_of(story: Story) -> tuple[str, str]:
 
 def resolution(story: Story) -> str:
     """How a closed incident ended. A run that worked is the last one that mended it."""
+    last = story["runs"][-1] if story["runs"] else None
+    if last and last["state"] in MENDED and not story["escalated"]:
+        took = f"took {duration_seconds(story['opened_at'], last['ended_at']):.0f} s"
+        return f"mended by {last['runbook']}, verified: {last['detail']}, {took}"
     took = f"took {duration_seconds(story['opened_at'], story['closed_at']):.0f} s"
-    mended = [run for run in story["runs"] if run["state"] == State.EFFECTIVE]
-    if mended and not story["escalated"]:
-        run = mended[-1]
-        took = f"took {duration_seconds(story['opened_at'], run['ended_at']):.0f} s"
-        return f"mended by {run['runbook']}, verified: {run['detail']}, {took}"
     if story["escalated"]:
         return f"its alerts are gone, after a human was called; {took}"
     return f"its alerts are gone, and nothing was done; {took}"

@@ -21,12 +21,15 @@ from remediator.ports import (
     AlertState,
     Check,
     Effect,
+    NotYet,
     Refused,
     RemediationError,
     Transient,
     Verifier,
 )
-from remediator.runs import ACTIVE, Ending, Incident, Judgement, Ledger, Run
+from remediator.runs import ACTIVE, Decision, Ending, Incident, Judgement, Ledger, Run
+
+LOOK_AGAIN_SECONDS = 1.0
 
 
 class RunJournal(Protocol):
@@ -81,40 +84,51 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
     last = incident.last_run
     if last is not None and last.state in ACTIVE:
         return resume(incident, last, policy, ports)
+    if last is not None and (ending := _overtaken(incident, last, ports)) is not None:
+        return record(incident, last, ending, policy, ports)
     plan = next_plan(incident, policy)  # alert -> plan
-    if isinstance(plan, NoPlan):
-        return _call_human(incident, plan.reason, plan.detail, ports)
     if not isinstance(plan, Plan):
-        return False
+        return isinstance(plan, NoPlan) and _call_human(incident, plan.reason, plan.detail, ports)
     state = _firing_now(ports.alerts)
     if _just_mended(incident, state):
         return False
 
-    paused, now = ports.paused(), ports.clock()
-    run = ports.journal.claim(  # guard
-        incident.id,
-        plan,
-        lambda ledger: guards.judge(
-            guards.Case(
-                plan=plan,
-                policy=policy,
-                started_at=incident.started_at,
-                state=state,
-                past=ledger.past,
-                now=now,
-                paused=paused,
-                storm_at=ledger.storm_at,
-            )
-        ),
-        now,
-    )
+    run = claim(incident, plan, state, policy, ports)  # guard
     if run.state is not State.CLAIMED:
-        return _call_human_if_stuck(incident, run, now, ports)
+        return _call_human_if_stuck(incident, run, ports)
 
     ending = act(plan, run, ports)  # action
     if ending is None:
         ending = verify(plan, run, ports)  # verify
     return record(incident, run, ending, policy, ports)  # record
+
+
+def claim(
+    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
+) -> Run:
+    """Ask the guards, in the transaction that counts the run against its limits."""
+    wanted = plan.runbook.confirm
+    confirmed = ports.verifier.look(wanted, plan.target, plan.labels) if wanted else ()
+    paused, now = ports.paused(), ports.clock()
+
+    def judge(ledger: Ledger) -> Judgement:
+        case = guards.Case(
+            plan=plan,
+            policy=policy,
+            started_at=incident.started_at,
+            state=state,
+            past=ledger.past,
+            now=now,
+            paused=paused,
+            storm_at=ledger.storm_at,
+            deploy=ledger.deploy,
+            maintenance=ledger.maintenance,
+            approval=ledger.approval,
+            confirmed=confirmed,
+        )
+        return guards.judge(case)
+
+    return ports.journal.claim(incident.id, plan, judge, now)
 
 
 def act(plan: Plan, run: Run, ports: Ports, done: frozenset[str] = frozenset()) -> Ending | None:
@@ -131,9 +145,9 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
     """1. look  2. is it still allowed  3. write the intent  4. act  5. write the outcome."""
     action, row, began = ports.action(step), None, ports.clock()
     try:
-        ready = action.precheck(plan.target)
-        if isinstance(ready, Refused):
-            return Ending(State.FAILED, ready.reason, ready.detail)
+        refused = _until_ready(action, step, plan, run, ports)
+        if refused is not None:
+            return refused
         began = ports.clock()
         paused = ports.paused()
         if paused is not None:
@@ -154,10 +168,29 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
     return None
 
 
+def _until_ready(action: Action, step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
+    """Ask the pre-check until it says yes or no. The Ending when it is not yes."""
+    until = ports.clock() + timedelta(seconds=step.timeout_seconds)
+    waited = False
+    while isinstance(ready := action.precheck(plan.target), NotYet):
+        if ports.clock() >= until:
+            return Ending(State.FAILED, Reason.PRECHECK_REFUSED, ready.detail)
+        waited = True
+        ports.wait(LOOK_AGAIN_SECONDS)
+    if isinstance(ready, Refused):
+        return Ending(State.FAILED, ready.reason, ready.detail)
+    is_first = not run.steps and step == plan.runbook.steps[0]
+    if waited and is_first and not _fires(_firing_now(ports.alerts), plan.labels):
+        gone = "the alert cleared while the step waited for its turn"
+        return Ending(State.CANCELLED, Reason.RESOLVED, gone)
+    return None
+
+
 def verify(plan: Plan, run: Run, ports: Ports) -> Ending:
     """Look until all checks pass so many times in a row, or the time is over."""
     wanted = plan.runbook.verify
     ports.journal.move(run.id, State.VERIFYING, ports.clock())
+    ports.wait(wanted.settle_seconds)
     until = ports.clock() + timedelta(seconds=wanted.within_seconds)
     in_a_row = 0
     while True:
@@ -166,7 +199,9 @@ def verify(plan: Plan, run: Run, ports: Ports) -> Ending:
         in_a_row = in_a_row + 1 if verdicts == {Check.PASS} else 0
         if in_a_row >= wanted.consecutive:
             good = f"all checks passed {in_a_row} times in a row"
-            return Ending(State.EFFECTIVE, Reason.VERIFIED, good, findings)
+            hold = timedelta(seconds=wanted.hold_seconds)
+            watched = ports.clock() + hold if hold else None
+            return Ending(State.EFFECTIVE, Reason.VERIFIED, good, findings, watched)
         if ports.clock() >= until:
             break
         ports.wait(wanted.interval_seconds)
@@ -254,6 +289,35 @@ def _firing_now(alerts: Alerts) -> AlertState | None:
         return None
 
 
+def _overtaken(incident: Incident, last: Run, ports: Ports) -> Ending | None:
+    """What became of a run without our doing: a human's answer, or a success that was none."""
+    now, asked = ports.clock(), last.approval
+    if last.state in {State.AWAITING_APPROVAL, State.BLOCKED} and asked is not None:
+        if asked.decision is Decision.DENIED:
+            return Ending(State.ABORTED, Reason.DENIED, f"{asked.by} denied it")
+        waits = last.state is State.AWAITING_APPROVAL and asked.decision is None
+        if waits and now >= asked.expires_at:
+            late = f"nobody answered about plan {asked.plan_hash} in time"
+            return Ending(State.ABORTED, Reason.APPROVAL_EXPIRED, late)
+    if last.state is State.EFFECTIVE and last.hold_until is not None and incident.firing:
+        if _fires(_firing_now(ports.alerts), incident.labels, since=last.ended_at):
+            detail = "the alert came back while it was watched"
+            return Ending(State.RECURRED, Reason.CAME_BACK, detail)
+        if now >= last.hold_until:
+            detail = "the alert has not cleared for as long as it was watched"
+            return Ending(State.RECURRED, Reason.CAME_BACK, detail)
+    return None
+
+
+def _fires(
+    state: AlertState | None, labels: Mapping[str, str], since: datetime | None = None
+) -> bool:
+    return state is not None and any(
+        is_same_alert(alert.labels, labels) and (since is None or alert.active_at > since)
+        for alert in state.firing
+    )
+
+
 def _just_mended(incident: Incident, state: AlertState | None) -> bool:
     """Its run worked, the alert is gone, only the incident has not been closed yet."""
     last = incident.last_run
@@ -261,7 +325,7 @@ def _just_mended(incident: Incident, state: AlertState | None) -> bool:
         last is not None
         and last.state is State.EFFECTIVE
         and state is not None
-        and not any(is_same_alert(alert.labels, incident.labels) for alert in state.firing)
+        and not _fires(state, incident.labels)
     )
 
 
@@ -274,7 +338,8 @@ def _call_human(incident: Incident, reason: Reason, why: str, ports: Ports) -> b
     return True
 
 
-def _call_human_if_stuck(incident: Incident, run: Run, now: datetime, ports: Ports) -> bool:
+def _call_human_if_stuck(incident: Incident, run: Run, ports: Ports) -> bool:
+    now = ports.clock()
     reason = guards.needs_human(run.blocks, run.blocked_since or now, now)
     if reason is None:
         return False

@@ -49,6 +49,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class NotYet:
+    """The pre-check says no for now: it is asked again while the step has time."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The action did what it says. `evidence` goes to the journal: small, JSON-able, no secrets."""
 
@@ -63,7 +70,7 @@ class Action(Protocol):
     always a key of the topology. `timeout_seconds` is a hard bound on the whole call.
     """
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         """Look, do not touch. Errors: Transient, Permanent."""
         ...
 
@@ -115,13 +122,16 @@ class AlertState:
 
     `lately` are the services with an alert that fires or did so a moment ago: their clients
     may not have found back to them yet. `notified` is what Alertmanager holds; None when it
-    cannot be asked.
+    cannot be asked. `running` holds services, `probes` probe targets: whether each is well;
+    who is in neither is unknown.
     """
 
     firing: tuple[FiringAlert, ...]
     data_age_seconds: float | None  # None: the exporter's `up` has no sample
     lately: frozenset[str] = frozenset()
     notified: tuple[NotifiedAlert, ...] | None = None
+    running: Mapping[str, bool] = field(default_factory=dict)
+    probes: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Alerts(Protocol):

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from remediator.notices import URGENT, Story, duration_seconds, resolution, severity_of, status_of
-from remediator.outcomes import NOT_MENDED, State
+from remediator.outcomes import MENDED, NOT_MENDED, State
 
 TIMELINE_LINES = 200
 LAST_LINES = 50
@@ -51,11 +51,12 @@ def render(story: Story, url: str, max_chars: int | None = None) -> str:
 def deserves_issue(story: Story) -> str | None:
     """Why somebody must work on it after it has closed, in a word; None when it was mended."""
     acted = [run for run in story["runs"] if run["steps"]]
-    if story["escalated"] or (acted and acted[-1]["state"] in NOT_MENDED):
+    if story["escalated"]:
         return "failed"
-    if any(a["state"] == State.EFFECTIVE and b["steps"] for a, b in pairwise(acted)):
+    came_back = any(run["state"] == State.RECURRED for run in acted)
+    if came_back or any(earlier["state"] in MENDED for earlier, _ in pairwise(acted)):
         return "recurred"
-    return None
+    return "failed" if acted and acted[-1]["state"] in NOT_MENDED else None
 
 
 def title_of(story: Story, why: str) -> str:
@@ -183,7 +184,7 @@ def _final(story: Story, url: str) -> Iterator[str]:
     done = [
         f"{step['action']} ({step['outcome']})" for run in story["runs"] for step in run["steps"]
     ]
-    checks = [run["detail"] for run in story["runs"] if run["state"] == State.EFFECTIVE]
+    checks = [run["detail"] for run in story["runs"] if run["state"] in MENDED]
     fix = ", ".join(done) if done else "none by the remediator"
     yield from fenced(
         "\n".join(

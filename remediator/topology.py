@@ -36,7 +36,7 @@ class ColourSwitch:
     `file` is the nginx include that names the live colour; `nginx_container` tests and
     reloads it; `live_url` answers with the colour that nginx serves now; `colours` maps a
     colour to the topology key of its service; `ready_probes` maps it to the exporter probe
-    that must succeed before traffic may go there.
+    that must succeed before traffic may go there; `containers` are those that make a colour up.
     """
 
     file: str
@@ -44,6 +44,22 @@ class ColourSwitch:
     live_url: str
     colours: Mapping[str, str]
     ready_probes: Mapping[str, str]
+    containers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeProject:
+    """What `docker compose up` is called with: nothing of it comes from an alert.
+
+    `engine_url` is an engine that may create containers, which the fenced one may not;
+    `services` empty: all of the project.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    engine_url: str
+    services: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +81,4 @@ class Target:
     redis: RedisAddress | None = None
     postgres: PostgresAddress | None = None
     switch: ColourSwitch | None = None
+    compose: ComposeProject | None = None

@@ -17,6 +17,7 @@ from remediator.ports import (
     FiringAlert,
     Notice,
     NotifiedAlert,
+    NotYet,
     Ready,
     Refused,
     RemediationError,
@@ -42,17 +43,18 @@ class FakeClock:
 
 @dataclass
 class FakeAlerts:
-    """Prometheus. `down`: it cannot be asked."""
+    """Prometheus. `down`: it cannot be asked; `active_at`: since when all of `firing` fires."""
 
     firing: list[Mapping[str, str]] = field(default_factory=list)
     data_age_seconds: float | None = 1.0
     down: bool = False
     muted: Reason | None = None
+    active_at: datetime = START
 
     def now(self) -> AlertState:
         if self.down:
             raise Transient("cannot ask Prometheus; see that it runs")
-        alerts = tuple(FiringAlert(labels, START) for labels in self.firing)
+        alerts = tuple(FiringAlert(labels, self.active_at) for labels in self.firing)
         notified = tuple(NotifiedAlert(labels, self.muted) for labels in self.firing)
         return AlertState(alerts, self.data_age_seconds, notified=notified)
 
@@ -81,11 +83,11 @@ class FakeAction:
 
     runs: list[str] = field(default_factory=list)
     probes: list[datetime] = field(default_factory=list)
-    ready: Ready | Refused = field(default_factory=Ready)
+    ready: Ready | Refused | NotYet = field(default_factory=Ready)
     effect: Effect | RemediationError = Effect.UNKNOWN
     on_run: Callable[[], None] = lambda: None
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         return self.ready
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:

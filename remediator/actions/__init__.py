@@ -6,6 +6,8 @@ Rule: an action is reachable only through this table and only on a key of the to
 from collections.abc import Mapping
 
 from remediator.actions.clients import ActionType, Clients, action_type
+from remediator.actions.colours import StartColour, StartColourParams
+from remediator.actions.compose import ComposeUp, ComposeUpParams
 from remediator.actions.docker import (
     RestartDatabase,
     RestartDatabaseParams,
@@ -22,5 +24,7 @@ ACTIONS: Mapping[str, ActionType] = {
     "restart_database": action_type(RestartDatabaseParams, RestartDatabase),
     "flush_keys": action_type(FlushKeysParams, FlushKeys),
     "flush_db": action_type(FlushDbParams, FlushDb),
+    "start_colour": action_type(StartColourParams, StartColour),
+    "compose_up": action_type(ComposeUpParams, ComposeUp),
     "switch_colour": action_type(SwitchColourParams, SwitchColour),
 }

@@ -63,7 +63,7 @@ class SwitchColour:
     clients: Clients
 
     def precheck(self, target: Target) -> Ready | Refused:
-        switch = _switch(target)
+        switch = switch_of(target)
         live = _live_colour(switch)
         written = _colour_in(_read(switch).content)
         if written != live:
@@ -84,7 +84,7 @@ class SwitchColour:
                 f"{target.key}: a switch needs a step timeout of more than "
                 f"{_UNDO_SECONDS:.0f} s, to be able to undo it"
             )
-        switch = _switch(target)
+        switch = switch_of(target)
         live = _live_colour(switch)
         colour = _other_colour(switch, live)
         old = _read(switch)
@@ -106,7 +106,7 @@ class SwitchColour:
 
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:
         """DONE: the file was written since, nginx serves what it says, and that is healthy."""
-        switch = _switch(target)
+        switch = switch_of(target)
         try:
             written = _read(switch)
             live = _live_colour(switch)
@@ -255,7 +255,13 @@ def _other_colour(switch: ColourSwitch, live: str) -> str:
     return other
 
 
-def _switch(target: Target) -> ColourSwitch:
+def other_colour(switch: ColourSwitch) -> str:
+    """The one that nginx does not serve now. Errors: Transient, Permanent."""
+    return _other_colour(switch, _live_colour(switch))
+
+
+def switch_of(target: Target) -> ColourSwitch:
+    """Errors: Permanent when it has none."""
     if target.switch is None:
         raise Permanent(f"{target.key} has no colours to switch; see the topology")
     return target.switch

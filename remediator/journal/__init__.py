@@ -10,7 +10,7 @@ from remediator.journal.calls import Calls
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
 from remediator.journal.intake import Intake, Opened
 from remediator.journal.issues import Issues
-from remediator.journal.orders import Orders
+from remediator.journal.orders import Orders, Refusal
 from remediator.journal.pruning import Housekeeping, prune
 from remediator.journal.records import Records
 from remediator.journal.runlog import RunLog
@@ -26,6 +26,7 @@ __all__ = [
     "Opened",
     "Orders",
     "Records",
+    "Refusal",
     "RunLog",
     "prune",
 ]

@@ -23,9 +23,8 @@ class Calls:
     def begin(self, now: datetime) -> None:
         """Open the progress of every urgent incident that has none. Errors: JournalUnavailable."""
         before = to_text(now - TOLD_AFTER)
-        if not self._database.all("incidents_without_progress", before=before):
-            return
         with self._database.transaction() as database:
+            database.do("progress_again")
             for row in database.all("incidents_without_progress", before=before):
                 lead = database.all("signal_that_leads", incident_id=row["id"])[0]
                 severity = severity_of(json.loads(lead["identity"]))
@@ -50,7 +49,7 @@ class Calls:
                 severity=row["severity"],
                 escalation=None,
                 sent_at=to_time(row["sent_at"]) if row["sent_at"] else None,
-                is_open=row["closed_at"] is None,
+                is_open=not row["over"],
             )
             for row in self._database.all("progress_to_send")
         ]

@@ -16,7 +16,17 @@ TRANSACTIONS = 20
 """In one turn; the rest is for the next."""
 TIDY_EVERY = timedelta(seconds=1)
 PRUNE_EVERY = timedelta(hours=1)
-PARTS = ("guards", "steps", "runs", "signals", "escalation", "progress", "issue", "events")
+PARTS = (
+    "guards",
+    "approvals",
+    "steps",
+    "runs",
+    "signals",
+    "escalation",
+    "progress",
+    "issue",
+    "events",
+)
 """Of an incident, in the order in which they refer to each other."""
 
 

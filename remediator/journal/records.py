@@ -71,6 +71,11 @@ class Records:
         rows = self._database.all("open_escalations_by_target")
         return {row["target"]: row["total"] for row in rows}
 
+    def approvals_waiting(self) -> dict[str, int]:
+        """Target -> runs that a human is asked about. Errors: JournalUnavailable."""
+        rows = self._database.all("approvals_waiting_by_target")
+        return {row["target"]: row["total"] for row in rows}
+
     def paused(self) -> dict[str, str]:
         """Source -> reason of each pause. Errors: JournalUnavailable."""
         return {row["source"]: row["reason"] for row in self._database.all("pauses")}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlite3 import Row
 
 from remediator.journal.database import Database, to_text, to_time
+from remediator.journal.orders import deploy_lock, works
 from remediator.notices import severity_of
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
@@ -17,12 +18,15 @@ from remediator.policy import Step
 from remediator.runs import (
     ACTIVE,
     Allowed,
+    Approval,
     Change,
+    Decision,
     Ending,
     Incident,
     Judgement,
     Ledger,
     PastRun,
+    Question,
     Run,
     StepRecord,
 )
@@ -53,27 +57,33 @@ class RunLog:
             return [self._incident(row) for row in database.all("open_incidents")]
 
     def close_mended(self, now: datetime) -> list[str]:
-        """Close every incident whose alerts are all gone; a run still blocked is cancelled.
+        """Close every incident whose alerts are all gone; a run still waiting is cancelled.
 
-        The runbook entry of each that was closed.
-        One that a human was called for stays open for STAYS_TOLD at least.
+        The runbook entry of each that was closed. One whose success is still watched stays
+        open; one that a human was called for does for STAYS_TOLD at least.
 
         Errors: JournalUnavailable.
         """
-        cancelled: list[Row] = []
+        told: list[tuple[Row, State, Reason | None]] = []
         with self._database.transaction() as database:
             told_before = to_text(now - STAYS_TOLD)
-            rows = database.all("incidents_without_fault", told_before=told_before)
+            rows = database.all(
+                "incidents_without_fault", told_before=told_before, now=to_text(now)
+            )
             for row in rows:
                 waiting = database.one("open_run_of_incident", incident_id=row["id"])
                 if waiting is not None:
-                    cancelled.append(waiting)
+                    told.append((waiting, State.CANCELLED, Reason.RESOLVED))
                     gone = "the alert cleared before anything was touched"
                     self._end(waiting, Ending(State.CANCELLED, Reason.RESOLVED, gone), now)
+                for watched in database.all("watched_runs", incident_id=row["id"]):
+                    told.append((watched, State.HELD, None))
+                    database.do("hold_run", id=watched["id"])
+                    self._event(now, row["id"], watched["id"], f"run_{State.HELD}", {})
                 database.do("close_incident", id=row["id"], at=to_text(now))
                 self._event(now, row["id"], None, "incident_closed", {})
-        for row in cancelled:
-            self._tell(row, State.CANCELLED, Reason.RESOLVED)
+        for run, state, reason in told:
+            self._tell(run, state, reason)
         return [row["runbook"] for row in rows]
 
     # -- a run ---------------------------------------------------------------------------
@@ -98,14 +108,12 @@ class RunLog:
                 row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
                 raise AssertionError("a run that was just added is there")
-            storm = database.one("storm")
-            storm_at = to_time(storm["at"]) if storm is not None else None
-            judgement = judge(Ledger(self.past(now, but=row["id"]), storm_at))
+            judgement = judge(self._ledger(row["id"], now))
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))
             first = judgement.blocks[0] if judgement.blocks else None
             reason = first.reason if first else None
-            changed = judgement.state is not State.BLOCKED or row["reason"] != reason
+            changed = row["state"] != judgement.state or row["reason"] != reason
             database.do(
                 "judge_run",
                 id=row["id"],
@@ -115,6 +123,8 @@ class RunLog:
                 at=to_text(now),
             )
             self._write_guards(row["id"], judgement)
+            if judgement.asks is not None:
+                self._ask(row["id"], incident_id, plan, judgement.asks, now)
             if changed:
                 detail = {"reason": reason, "detail": first.detail if first else ""}
                 self._event(now, incident_id, row["id"], f"run_{judgement.state}", detail)
@@ -272,7 +282,48 @@ class RunLog:
                 StepRecord(s["id"], s["step_id"], to_time(s["intent_at"]), s["outcome"])
                 for s in database.all("steps_of_run", run_id=run_id)
             ),
+            ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
+            hold_until=to_time(row["hold_until"]) if row["hold_until"] else None,
+            approval=self._approval(run_id),
         )
+
+    def _ledger(self, run_id: int, now: datetime) -> Ledger:
+        database = self._database
+        storm, deploy = database.one("storm"), database.one("last_deploy")
+        return Ledger(
+            past=self.past(now, but=run_id),
+            storm_at=to_time(storm["at"]) if storm is not None else None,
+            deploy=deploy_lock(deploy) if deploy is not None else None,
+            maintenance=works(database, now),
+            approval=self._approval(run_id),
+        )
+
+    def _approval(self, run_id: int) -> Approval | None:
+        row = self._database.one("approval", run_id=run_id)
+        if row is None:
+            return None
+        return Approval(
+            plan_hash=row["plan_hash"],
+            expires_at=to_time(row["expires_at"]),
+            decision=Decision(row["decision"]) if row["decision"] else None,
+            by=row["by"],
+            decided_at=to_time(row["decided_at"]) if row["decided_at"] else None,
+        )
+
+    def _ask(
+        self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime
+    ) -> None:
+        expires_at = to_text(asks.expires_at)
+        self._database.do(
+            "ask_approval",
+            run_id=run_id,
+            plan_hash=asks.plan_hash,
+            plan=json.dumps(plan.shown),
+            at=to_text(now),
+            expires_at=expires_at,
+        )
+        detail = {"plan_hash": asks.plan_hash, "expires_at": expires_at}
+        self._event(now, incident_id, run_id, "approval_asked", detail)
 
     def past(self, now: datetime, *, but: int | None = None) -> tuple[PastRun, ...]:
         """What the guards count, `but` the run that is judged. Errors: JournalUnavailable."""
@@ -325,6 +376,7 @@ class RunLog:
             detail=ending.detail,
             findings=json.dumps(findings),
             at=to_text(now),
+            hold_until=to_text(ending.hold_until) if ending.hold_until else None,
         )
         detail = {"reason": ending.reason, "detail": ending.detail}
         self._event(now, row["incident_id"], row["id"], f"run_{ending.state}", detail)

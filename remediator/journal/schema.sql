@@ -48,7 +48,8 @@ CREATE TABLE runs (
     acted_at TEXT,
     verified_at TEXT,
     ended_at TEXT,
-    findings TEXT NOT NULL DEFAULT '[]'
+    findings TEXT NOT NULL DEFAULT '[]',
+    hold_until TEXT
 ) STRICT;
 CREATE INDEX runs_of_incident ON runs (incident_id);
 CREATE INDEX runs_of_entry ON runs (runbook, target, id) WHERE claimed_at IS NOT NULL;
@@ -56,7 +57,8 @@ CREATE INDEX runs_claimed ON runs (claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_active_run_per_target ON runs (target)
     WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted');
 CREATE UNIQUE INDEX one_open_run_per_incident ON runs (incident_id)
-    WHERE state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+    WHERE state IN ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying',
+                    'interrupted');
 
 -- The latest verdict of every guard on a run.
 CREATE TABLE guards (
@@ -164,6 +166,39 @@ CREATE INDEX resets_of_breaker ON breaker_resets (runbook, target, at);
 CREATE TABLE storm (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     at TEXT NOT NULL
+) STRICT;
+
+-- What a human is asked about a run, with the plan as it was shown, and the answer.
+CREATE TABLE approvals (
+    run_id INTEGER PRIMARY KEY REFERENCES runs (id),
+    plan_hash TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    decision TEXT CHECK (decision IN ('approved', 'denied')),
+    by TEXT NOT NULL DEFAULT '',
+    decided_at TEXT
+) STRICT;
+
+-- Deployments, by whoever took the lock. One that is not released ends at its time.
+CREATE TABLE deploy_locks (
+    id INTEGER PRIMARY KEY,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    released_at TEXT
+) STRICT;
+
+-- Work of humans on a target, or on everything (NULL).
+CREATE TABLE maintenance (
+    id INTEGER PRIMARY KEY,
+    target TEXT,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    ended_at TEXT
 ) STRICT;
 
 -- Which journal it is, for marks outside of it; and when it was last proved to be writable.

@@ -26,7 +26,8 @@ WHERE closed_at IS NULL
                   WHERE e.incident_id = i.id AND e.at > :told_before)
   AND NOT EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
-                  AND r.state IN ('claimed', 'executing', 'verifying', 'interrupted'));
+                  AND (r.state IN ('claimed', 'executing', 'verifying', 'interrupted')
+                       OR r.state = 'effective' AND r.hold_until > :now));
 
 -- name: close_incident
 UPDATE incidents SET closed_at = :at WHERE id = :id;
@@ -64,7 +65,15 @@ SELECT * FROM runs WHERE id = :id;
 
 -- name: open_run_of_incident
 SELECT * FROM runs WHERE incident_id = :incident_id
-  AND state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+  AND state IN ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying',
+                'interrupted');
+
+-- name: watched_runs
+SELECT * FROM runs WHERE incident_id = :incident_id AND state = 'effective'
+  AND hold_until IS NOT NULL;
+
+-- name: hold_run
+UPDATE runs SET state = 'held' WHERE id = :id AND state = 'effective';
 
 -- name: active_runs
 SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying');
@@ -97,7 +106,7 @@ UPDATE runs SET state = :state, reason = :reason, detail = :detail,
                          ELSE :at END,
     claimed_at = CASE WHEN :state = 'claimed' THEN :at END,
     ended_at = CASE WHEN :state = 'skipped' THEN :at END
-WHERE id = :id AND state = 'blocked';
+WHERE id = :id AND state IN ('blocked', 'awaiting_approval');
 
 -- name: move_run
 UPDATE runs SET state = :state,
@@ -105,9 +114,13 @@ UPDATE runs SET state = :state,
 WHERE id = :id;
 
 -- name: end_run
-UPDATE runs SET state = :state, reason = :reason, detail = :detail, findings = :findings,
-    ended_at = :at, verified_at = CASE WHEN acted_at IS NULL THEN NULL ELSE :at END
-WHERE id = :id AND ended_at IS NULL;
+-- A success that is watched may still turn out to have been none.
+UPDATE runs SET state = :state, reason = :reason, detail = :detail,
+    findings = CASE WHEN state = 'effective' THEN findings ELSE :findings END,
+    ended_at = coalesce(ended_at, :at),
+    verified_at = CASE WHEN acted_at IS NULL THEN NULL ELSE coalesce(verified_at, :at) END,
+    hold_until = :hold_until
+WHERE id = :id AND (ended_at IS NULL OR state = 'effective');
 
 -- name: forget_guards
 DELETE FROM guards WHERE run_id = :run_id;
@@ -150,8 +163,23 @@ SELECT id FROM incidents i WHERE closed_at IS NULL
 -- name: add_progress
 INSERT INTO progress (incident_id, severity) VALUES (:incident_id, :severity);
 
+-- name: progress_again
+-- A success that came back is told of anew.
+UPDATE progress SET cleared_at = NULL, sent_at = NULL
+WHERE cleared_at IS NOT NULL AND incident_id IN (
+    SELECT id FROM incidents i WHERE closed_at IS NULL
+      AND EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
+      AND coalesce((SELECT state FROM runs r WHERE r.incident_id = i.id ORDER BY id DESC LIMIT 1),
+                   '') != 'effective');
+
 -- name: progress_to_send
-SELECT p.*, i.closed_at FROM progress p JOIN incidents i ON i.id = p.incident_id
+-- What is mended is told as soon as nothing fires, not when it has been watched for long enough.
+SELECT p.*, i.closed_at IS NOT NULL
+    OR (coalesce((SELECT state FROM runs r WHERE r.incident_id = i.id ORDER BY id DESC LIMIT 1),
+                 '') = 'effective'
+        AND NOT EXISTS (SELECT 1 FROM signals s
+                        WHERE s.incident_id = i.id AND s.resolved_at IS NULL)) AS over
+FROM progress p JOIN incidents i ON i.id = p.incident_id
 WHERE p.cleared_at IS NULL ORDER BY p.incident_id;
 
 -- name: progress_sent
@@ -255,6 +283,11 @@ DELETE FROM pruning;
 DELETE FROM guards WHERE rowid IN (SELECT g.rowid FROM guards g JOIN runs r ON r.id = g.run_id
                                    WHERE r.incident_id = :incident_id LIMIT :limit);
 
+-- name: prune_approvals
+DELETE FROM approvals WHERE run_id IN (SELECT a.run_id FROM approvals a JOIN runs r
+                                       ON r.id = a.run_id
+                                       WHERE r.incident_id = :incident_id LIMIT :limit);
+
 -- name: prune_steps
 DELETE FROM steps WHERE id IN (SELECT s.id FROM steps s JOIN runs r ON r.id = s.run_id
                                WHERE r.incident_id = :incident_id LIMIT :limit);
@@ -292,7 +325,7 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at 
 
 -- name: incidents_without_issue
 SELECT id, EXISTS (
-    SELECT 1 FROM incidents p JOIN runs r ON r.incident_id = p.id AND r.state = 'effective'
+    SELECT 1 FROM incidents p JOIN runs r ON r.incident_id = p.id AND r.state IN ('effective', 'held')
     WHERE p.runbook = i.runbook AND p.target = i.target AND p.id < i.id
       AND p.closed_at >= strftime('%Y-%m-%dT%H:%M:%fZ', i.opened_at, '-1 day')) AS came_back
 FROM incidents i WHERE closed_at >= :since
@@ -316,3 +349,48 @@ UPDATE issues SET state = :state, url = :url WHERE incident_id = :incident_id;
 
 -- name: issue_of_incident
 SELECT url FROM issues WHERE incident_id = :incident_id;
+
+-- name: approval
+SELECT plan_hash, expires_at, decision, by, decided_at FROM approvals WHERE run_id = :run_id;
+
+-- name: ask_approval
+INSERT OR REPLACE INTO approvals (run_id, plan_hash, plan, asked_at, expires_at)
+VALUES (:run_id, :plan_hash, :plan, :at, :expires_at);
+
+-- name: decide
+UPDATE approvals SET decision = :decision, by = :by, decided_at = :at WHERE run_id = :run_id
+  AND decision IS NULL AND expires_at > :at AND plan_hash = :plan_hash
+  AND EXISTS (SELECT 1 FROM runs r WHERE r.id = :run_id
+              AND r.state IN ('awaiting_approval', 'blocked'));
+
+-- name: open_approvals
+SELECT a.run_id, a.plan_hash, a.plan, a.asked_at, a.expires_at, r.incident_id, r.runbook, r.target
+FROM approvals a JOIN runs r ON r.id = a.run_id
+WHERE a.decision IS NULL AND r.state IN ('awaiting_approval', 'blocked') ORDER BY a.expires_at;
+
+-- name: approvals_waiting_by_target
+SELECT target, count(*) AS total FROM runs WHERE state = 'awaiting_approval' GROUP BY target;
+
+-- name: last_deploy
+SELECT * FROM deploy_locks ORDER BY id DESC LIMIT 1;
+
+-- name: take_deploy_lock
+INSERT INTO deploy_locks (by, reason, at, until) VALUES (:by, :reason, :at, :until);
+
+-- name: release_deploy_lock
+UPDATE deploy_locks SET released_at = :at
+WHERE id = (SELECT max(id) FROM deploy_locks) AND released_at IS NULL;
+
+-- name: disturbing_runs
+SELECT id, runbook, target FROM runs
+WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted') ORDER BY id;
+
+-- name: maintenance
+SELECT * FROM maintenance WHERE ended_at IS NULL AND until > :now ORDER BY id;
+
+-- name: begin_maintenance
+INSERT INTO maintenance (target, by, reason, at, until)
+VALUES (:target, :by, :reason, :at, :until);
+
+-- name: end_maintenance
+UPDATE maintenance SET ended_at = :at WHERE id = :id AND ended_at IS NULL AND until > :at;

@@ -23,6 +23,7 @@ from tests.integration.edge_containers import (
     free_port,
     needs_docker,
     now,
+    state,
     until,
 )
 
@@ -213,3 +214,70 @@ def test_a_switch_needs_exactly_two_colours(site: Site) -> None:
 def test_a_file_that_is_not_there_is_permanent(site: Site) -> None:
     with pytest.raises(Permanent, match=r"cannot read /nowhere/colour\.conf"):
         site.switch().precheck(site.with_switch(file="/nowhere/colour.conf"))
+
+
+# -- start_colour ---------------------------------------------------------------------------
+
+
+class WhatRuns(dict[str, bool]):
+    """A probe succeeds when its container runs."""
+
+    def __getitem__(self, probe: str) -> bool:
+        return bool(state(probe)["Running"])
+
+
+@pytest.fixture
+def colours(site: Site) -> Iterator[tuple[Target, str]]:
+    """green, which has no traffic, is two containers; one of them is stopped."""
+    options = ("--init",)
+    with (
+        container(NGINX_IMAGE, "sleep", "3600", options=options) as web,
+        container(NGINX_IMAGE, "sleep", "3600", options=options) as worker,
+    ):
+        site.exporter.probes = WhatRuns({web: True})
+        docker("stop", "-t", "1", web)
+        containers = {"blue": ("not-ours",), "green": (web, worker)}
+        target = site.with_switch(containers=containers, ready_probes={"blue": "x", "green": web})
+        yield target, web
+
+
+def test_the_other_colour_is_started_and_what_runs_is_left_alone(
+    site: Site, colours: tuple[Target, str]
+) -> None:
+    target, web = colours
+    start = action("start_colour", exporter_url=site.exporter.url)
+    worker = target.switch.containers["green"][1] if target.switch else ""
+    before = state(worker)["StartedAt"]
+    assert start.precheck(target) == Ready()
+    assert start.probe(target, intended_at=now()) is Effect.NOT_DONE
+
+    done = start.run(target, timeout_seconds=60)
+    assert done.evidence == {"started": [web]}
+    assert state(web)["Running"] is True
+    assert state(worker)["StartedAt"] == before
+    assert start.probe(target, intended_at=now()) is Effect.DONE
+    assert start.run(target, timeout_seconds=60).evidence == {"started": []}
+    assert site.serves() == "blue"
+
+
+def test_a_colour_that_does_not_get_ready_is_said_so(
+    site: Site, colours: tuple[Target, str]
+) -> None:
+    target, web = colours
+    site.exporter.probes = {web: False}
+    start = action("start_colour", exporter_url=site.exporter.url)
+    with pytest.raises(Permanent, match=r"green was started and is not ready: probe .* fails"):
+        start.run(target, timeout_seconds=4)
+
+
+def test_a_colour_that_is_gone_or_paused_is_not_started(
+    site: Site, colours: tuple[Target, str]
+) -> None:
+    target, web = colours
+    start = action("start_colour", exporter_url=site.exporter.url)
+    docker("start", web)
+    docker("pause", web)
+    assert isinstance(start.precheck(target), Refused)
+    docker("rm", "-f", web)
+    with pytest.raises(Permanent, match="create it again with `docker compose up -d`"):
+        start.precheck(target)

@@ -132,7 +132,11 @@ class Alertmanager:
                 "--log.level=error",
             ]
         )
-        wait_until(self.ready, "Alertmanager does not start")
+        try:
+            wait_until(self.ready, "Alertmanager does not start")
+        except AssertionError:
+            self.stop()
+            raise
 
     def ready(self) -> bool:
         with suppress(httpx.HTTPError):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from remediator import guards
-from remediator.guards import Case
+from remediator.guards import Case, case, history, monitoring, orders
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import Plan
 from remediator.policy import Mode
@@ -54,21 +54,7 @@ def says(guard: Guard, case: Case) -> Answer:
 def test_a_plain_case_is_allowed_by_every_guard_and_claimed() -> None:
     judgement = guards.judge(a_case())
     assert judgement.state is State.CLAIMED
-    assert [v.guard for v in judgement.verdicts] == [
-        "kill_switch",
-        "mode",
-        "fresh_data",
-        "still_firing",
-        "not_muted",
-        "firing_age",
-        "dependencies",
-        "storm_brake",
-        "target_free",
-        "cooldown",
-        "attempts",
-        "budget",
-        "circuit_breaker",
-    ]
+    assert [v.guard for v in judgement.verdicts] == [name for name, _ in guards.GUARDS]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +132,14 @@ def test_not_muted(notified: tuple[NotifiedAlert, ...] | None, answer: Answer) -
 
 
 @pytest.mark.parametrize(
-    ("age", "answer"), [(29, Reason.TOO_YOUNG), (30, None), (-5, Reason.TOO_YOUNG)]
+    ("age", "answer"),
+    [
+        (29, Reason.TOO_YOUNG),
+        (30, None),
+        (-5, Reason.TOO_YOUNG),
+        (86400, None),
+        (86401, Reason.TOO_OLD),
+    ],
 )
 def test_firing_age(age: float, answer: Answer) -> None:
     plan = replace(a_case().plan, runbook=a_runbook("restart", firing_for_seconds=30))
@@ -259,7 +252,17 @@ def test_when_a_blocked_run_needs_a_human(
 
 
 def test_the_reasons_of_guards_are_those_that_the_source_names() -> None:
-    named = set(re.findall(r"Blocked\(\s*Reason\.(\w+)", inspect.getsource(guards)))
+    source = "".join(inspect.getsource(part) for part in (case, history, monitoring, orders))
+    named = set(re.findall(r"Blocked\(\s*Reason\.(\w+)", source))
     muted = {Reason.SILENCED.name, Reason.INHIBITED.name}  # Alertmanager's words, passed on
 
     assert named | muted == {reason.name for reason in BLOCKING}
+
+
+def test_the_table_stands_in_the_order_of_the_reasons() -> None:
+    places = []
+    for _, guard in guards.GUARDS:
+        own = re.findall(r"Blocked\(\s*Reason\.(\w+)", inspect.getsource(guard))
+        places.append(max((BLOCKING.index(Reason[name]) for name in own), default=None))
+    known = [place for place in places if place is not None]
+    assert known == sorted(known)

@@ -39,11 +39,13 @@ def told(labels: dict[str, str], *, fires: bool = True) -> Told:
     return item
 
 
+@settings(deadline=None)  # on a busy machine
 @given(NAMED)
 def test_an_identity_is_the_sorted_json_of_the_labels(labels: dict[str, str]) -> None:
     assert identity_of(labels) == json.dumps(labels, sort_keys=True)
 
 
+@settings(deadline=None)  # on a busy machine
 @given(st.lists(st.tuples(LABELS, st.booleans()), max_size=30), st.lists(LABELS, max_size=10))
 def test_a_lookup_finds_what_a_look_through_everything_finds(
     known: list[tuple[dict[str, str], bool]], asked: list[dict[str, str]]

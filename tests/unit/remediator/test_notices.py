@@ -67,6 +67,29 @@ def test_a_p0_incident_is_told_while_it_is_worked_on_and_when_it_is_mended(loop:
     assert len(loop.pager.over) == 1
 
 
+def test_a_success_is_told_at_once_and_again_when_it_comes_back(loop: Loop) -> None:
+    runbook = loop.policy.runbooks["restart-db"]
+    watched = replace(runbook, verify=replace(runbook.verify, hold_seconds=600))
+    limits = replace(watched, limits=replace(watched.limits, attempts=2, cooldown_seconds=0))
+    loop.policy = replace(loop.policy, runbooks=loop.policy.runbooks | {"restart-db": limits})
+    loop.told(URGENT)
+    loop.actions["restart-db"].on_run = loop.page
+    loop.turn()
+    assert loop.incidents()[0]["state"] == "open", "it is watched"
+    (over,) = loop.pager.over
+    assert "resolved: db: mended by restart-db, verified" in over.annotations["summary"]
+    loop.pass_seconds(60)
+    loop.page()
+    assert len(loop.pager.over) == 1
+
+    said = len(told(loop, "RemediationProgress"))
+    loop.alerts.active_at = loop.clock()
+    loop.told(URGENT)
+    loop.turn()
+    assert len(told(loop, "RemediationProgress")) > said
+    assert told(loop, "RemediationProgress")[-1].labels == over.labels
+
+
 def test_only_p0_is_told_before_anything_is_wrong(loop: Loop) -> None:
     loop.told(DOWN | {"severity": "P1"})
     loop.turn()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.ports import Check, Done, Transient
@@ -120,6 +120,7 @@ def test_nothing_hostile_leaves_its_code(loop: Loop) -> None:
     assert not set(text) & set("\x1b\x00\u202e")
 
 
+@settings(deadline=None)  # on a busy machine
 @given(st.text(alphabet="`ab \n~#@<", max_size=40))
 def test_code_and_fences_hold_any_text(text: str) -> None:
     for held in (f"x {code(text)} y", "\n".join(["x", *fenced(text), "y"])):
@@ -127,6 +128,7 @@ def test_code_and_fences_hold_any_text(text: str) -> None:
         assert outside.replace("\n", "").replace("-", "").split() in (["x", "y"], ["xy"])
 
 
+@settings(deadline=None)  # on a busy machine
 @given(st.integers(min_value=2_500, max_value=20_000))
 def test_a_body_fits_into_its_place(room: int) -> None:
     story: dict[str, Any] = json.loads((GOLDEN / "postmortem-story.json").read_text())

@@ -24,6 +24,8 @@ def test_the_table_holds_the_actions_of_the_runbook() -> None:
         "restart_database",
         "flush_keys",
         "flush_db",
+        "start_colour",
+        "compose_up",
         "switch_colour",
     }
 
