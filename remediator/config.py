@@ -24,17 +24,15 @@ from remediator.checks import (
     RunningCheck,
     Verification,
 )
+from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
     CheckSection,
     ComposeSection,
     ConfigFile,
-    GithubSection,
-    HeartbeatSection,
     RunbookSection,
     SwitchSection,
     TargetSection,
-    WatchdogSection,
     WindowSection,
 )
 from remediator.policy import (

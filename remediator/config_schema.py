@@ -7,15 +7,12 @@ lead somewhere) is checked in `remediator/config.py`.
 import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
+from remediator.config_types import Listen, Name, Port, Positive, Section, Url
 from remediator.durations import Seconds
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-Url = Annotated[str, Field(pattern=r"^(http|https|tcp|unix)://[^\s]+$")]
-Listen = Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Positive = Annotated[Seconds, Field(gt=0)]
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -29,10 +26,6 @@ def _known_zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class WebhookSection(Section):
@@ -54,29 +47,6 @@ class PrometheusSection(Section):
 class UrlSection(Section):
     url: Url
     """Where it listens, as seen from the remediator."""
-
-
-class WatchdogSection(Section):
-    alert: Name = "Watchdog"
-    """The alert that always fires; Alertmanager must route it here too."""
-    missing_after: Positive = 300.0
-    """A human is called when it has not been told for so long."""
-
-
-class HeartbeatSection(Section):
-    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
-    """Is asked with GET, and answers with a 2xx status."""
-    interval: Positive = 60.0
-    """The time between two; the outside service should wait for two or three."""
-
-
-class GithubSection(Section):
-    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
-    """Where issues are written, as `owner/name`."""
-    token_file: str
-    """Holds a token that may write issues of this repository, and nothing else."""
-    api_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] = "https://api.github.com"
-    """The API, for a GitHub of your own."""
 
 
 class ApprovalSection(Section):

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -172,6 +172,7 @@ def test_what_came_back_gets_an_issue(loop: Loop, github: FakeGithub) -> None:
     turn(loop, github)
     assert [issue["title"] for issue in github.issues] == ["Incident 2 recurred: web, restart"]
     loop.pass_seconds(25 * 3600)
+    loop.policy = replace(loop.policy, max_age_seconds=7 * 86400)
     mended(loop)
     turn(loop, github)
     assert len(github.issues) == 1, "a day later it is another story"
