@@ -113,7 +113,9 @@ def remediator_metrics() -> Iterator[tuple[str, ...]]:
             return dict
 
     config = load_config(REPO / "remediator" / "remediator.yml", ACTIONS)
-    registry = Metrics(config.policy, "0").registry
+    own = Metrics(config.policy, "0")
+    own.watch(lambda: None)
+    registry = own.registry
     registry.register(RunGauges(Nothing(), config.policy.topology))  # type: ignore[arg-type]
     registry.register(MaintenanceGauges(config.policy.topology))
     registry.register(BreakerGauges(config.policy, tuple))

@@ -24,6 +24,8 @@ from remediator.checks import (
     RunningCheck,
     Verification,
 )
+from remediator.config_guards import WindowSection
+from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
     BackupSection,
@@ -33,7 +35,6 @@ from remediator.config_schema import (
     RunbookSection,
     SwitchSection,
     TargetSection,
-    WindowSection,
 )
 from remediator.config_stack import listed_services, with_stack
 from remediator.policy import (
@@ -78,6 +79,10 @@ class Config:
     external_url: str
     reconcile_interval_seconds: float
     dependency_settle_seconds: float
+    retention_seconds: float
+    watchdog: WatchdogSection | None
+    heartbeat: HeartbeatSection | None
+    github: GithubSection | None
 
 
 def load_config(
@@ -166,6 +171,10 @@ def _build(file: ConfigFile) -> Config:
         external_url=file.external_url,
         reconcile_interval_seconds=file.reconcile_interval,
         dependency_settle_seconds=file.dependency_settle,
+        retention_seconds=file.retention,
+        watchdog=file.watchdog,
+        heartbeat=file.heartbeat,
+        github=file.github,
     )
 
 

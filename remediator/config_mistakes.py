@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import override
 
 from remediator.actions import ActionType
-from remediator.config_schema import GroupSection, RunbookSection, TargetSection
+from remediator.config_guards import GroupSection
+from remediator.config_schema import RunbookSection, TargetSection
 from remediator.config_stack import unfit_step, unknown_nginx
 
 

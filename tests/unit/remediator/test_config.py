@@ -42,6 +42,27 @@ def test_a_good_file_becomes_a_policy() -> None:
     assert policy.rungs("restart") == ("restart", "again")
 
 
+def test_what_tells_humans_is_off_until_it_is_configured() -> None:
+    text = (GOLDEN / "valid.yml").read_text()
+    plain = parse_config(text, "x", ACTIONS)
+    assert (plain.watchdog, plain.heartbeat, plain.github) == (None, None, None)
+    assert plain.retention_seconds == 400 * 86400
+    more = """
+retention: 30d
+watchdog: {missing_after: 2m}
+heartbeat: {url: "https://hc.example.com/x"}
+github: {repository: o/n, token_file: secrets/github}
+"""
+    full = parse_config(text + more, "x", ACTIONS)
+    assert full.retention_seconds == 30 * 86400
+    assert full.watchdog is not None
+    assert (full.watchdog.alert, full.watchdog.missing_after) == ("Watchdog", 120)
+    assert full.heartbeat is not None
+    assert full.heartbeat.interval == 60
+    assert full.github is not None
+    assert full.github.api_url == "https://api.github.com"
+
+
 def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
     policy = load_config(SHIPPED, ACTIONS).policy
 
