@@ -181,7 +181,7 @@ def _pattern(pattern: LogPattern) -> Pattern:
 
 
 def _asking(folder: LogFolder) -> AskEngine:
-    # docker-py is imported only where the engine is asked.
+    # Imported only where the engine is asked.
     from exporter.collectors.logsapi import EngineLog  # noqa: PLC0415
 
     return partial(EngineLog, folder.engine.url)

@@ -10,11 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from docker import APIClient
-from docker.errors import DockerException
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
-
+from exporter.collectors.engine import ERRORS, EngineClient
 from exporter.collectors.logcount import PIECE_BYTES, STREAMS, LineCounter
 from exporter.readings import Container
 
@@ -59,7 +55,7 @@ class EngineLog:
         self._asked_at = now
         try:
             return sum(self._read(stream) for stream in STREAMS)
-        except (DockerException, RequestException, HTTPError) as error:
+        except ERRORS as error:
             raise OSError(0, f"{self._url}: no log: {type(error).__name__}") from error
 
     def close(self) -> None:
@@ -94,19 +90,10 @@ class EngineLog:
 
     def _entries(self, stream: str, since: int) -> Iterator[tuple[str, str]]:
         """(time, text) of each entry; a text without a newline is a piece of a long message."""
-        client = APIClient(base_url=self._url, timeout=TIMEOUT_SECONDS)  # type: ignore[arg-type]  # seconds may be a float
-        buffer = b""
+        client = EngineClient(self._url, TIMEOUT_SECONDS)
         try:
-            chunks = client.logs(
-                self._id,
-                stdout=stream == "stdout",
-                stderr=stream == "stderr",
-                timestamps=True,
-                since=max(1, since),  # docker-py refuses 0
-                stream=True,
-                follow=False,
-            )
-            for chunk in chunks:
+            buffer = b""
+            for chunk in client.logs(self._id, stream, since):
                 buffer += chunk
                 # Of a terminal the engine sends bytes as they come, not entries.
                 if not buffer.endswith(b"\n") and len(buffer) < PIECE_BYTES:
