@@ -14,9 +14,10 @@ import time
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from exporter import checked
 from exporter.collectors.port import Clocks
-from exporter.config import Config, Invalid, load
 from exporter.reload import Running
+from exporter.settings import Invalid, Settings
 from exporter.terminal import report
 from exporter.web.access import Access
 from exporter.web.answers import Exporter
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     flags = _flags().parse_args(argv)
     _log_to_stderr()
     try:
-        config = load(flags.config_file)
+        settings = checked.settings(flags.config_file)
         access = Access(flags.web_config_file)
     except Invalid as invalid:
         for error in invalid.errors:
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         # the main thread asleep. Waited for in _serve.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     clocks = Clocks(monotonic=time.monotonic, wall=time.time)
-    running = Running(flags.config_file, config, clocks, load)
+    running = Running(flags.config_file, settings, clocks, checked.settings)
     exporter = Exporter(
         running.scraper,
         running,
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if flags.print:
             return _print_once(exporter)
-        return _serve(config, exporter, access)
+        return _serve(settings, exporter, access)
     finally:
         running.scraper.close()
 
@@ -77,7 +78,7 @@ def _flags() -> argparse.ArgumentParser:
         dest="web_config_file",
         type=Path,
         metavar="FILE",
-        help="TLS and basic auth, in the format that Prometheus' exporters share",
+        help="TLS, basic auth and headers, in the format that Prometheus' exporters share",
     )
     parser.add_argument("--print", action="store_true", help="scrape once to stdout and leave")
     parser.add_argument(
@@ -112,15 +113,15 @@ def _print_once(exporter: Exporter) -> int:
     return 0
 
 
-def _serve(config: Config, exporter: Exporter, access: Access) -> int:
+def _serve(settings: Settings, exporter: Exporter, access: Access) -> int:
     try:
-        server = Server(config.address, exporter, access)
+        server = Server(settings.address, exporter, access)
     except OSError as error:
-        log.error("%s: cannot listen: %s", config.listen, error)  # noqa: TRY400  no traceback for a port in use
+        log.error("%s: cannot listen: %s", settings.listen, error)  # noqa: TRY400  no traceback for a port in use
         return 1
     thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
     thread.start()
-    log.info("listening on %s", config.listen)
+    log.info("listening on %s", settings.listen)
     # Ready is who has scraped once; Prometheus may come late.
     threading.Thread(target=exporter.scrape, name="first-scrape", daemon=True).start()
     while signal.sigwait(SIGNALS) == signal.SIGHUP:

@@ -51,8 +51,8 @@ class Handler(BaseHTTPRequestHandler):
         body = answer.body
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        for name, value in answer.headers:
+        added = {"X-Content-Type-Options": "nosniff"} | dict(self.server.access.headers())
+        for name, value in (*added.items(), *answer.headers):
             self.send_header(name, value)
         if "gzip" in self.headers.get("Accept-Encoding", "") and len(body) >= _SMALLEST_GZIPPED:
             body = _gzipped(body)
