@@ -91,7 +91,7 @@ class EngineClient:
             connection.connect()
             sock = connection.sock  # the connection lets go of it when the answer says "close"
             response = _asked(connection, f"/events?{urlencode(words)}")
-        except BaseException:
+        except ERRORS:
             connection.close()
             raise
         sock.settimeout(None)  # nothing may happen for days
@@ -141,7 +141,7 @@ class EngineClient:
             return self._json(path)
         except Refused:
             raise
-        except BaseException:
+        except ERRORS:
             self.close()  # half an answer is left in it
             raise
 
