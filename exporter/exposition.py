@@ -37,11 +37,11 @@ class _Page:
 
     shape: list[tuple[str, int]]  # suffix and samples of each family
     keys: tuple[tuple[str, ...], ...]
-    values: tuple[float, ...]
     template: str
-    text: str
-    # A tuple of samples cannot change: the same one again is the same text.
+    # A tuple of samples cannot change: the same one again is the same text. Of others no text
+    # is kept: it is as long as the whole page, and filling the template is quick.
     same: tuple[Sample, ...] | None = None
+    text: str = ""
 
 
 @dataclass(slots=True)
@@ -57,12 +57,11 @@ class Encoder:
         lines: list[str] = []
         samples = dropped = 0
         for metric, group in _grouped(families).items():
-            page = self._filled(metric, group)
-            if page is not None:
-                lines.append(page.text)
-                samples += len(page.keys)
+            text = self._filled(metric, group)
+            if text is not None:
+                lines.append(text)
+                samples += len(self._pages[metric].keys)
                 continue
-            began = len(lines)
             lines.append(_head(metric))
             seen: set[str] = set()
             for family in group:
@@ -75,32 +74,34 @@ class Encoder:
             if not seen:
                 lines.pop()
             elif len(seen) == sum(len(family.samples) for family in group):
-                self._learn(metric, group, "".join(lines[began:]))
+                self._learn(metric, group)
         return Exposition("".join(lines).encode("utf-8"), samples, dropped)
 
-    def _filled(self, metric: Metric, group: list[Family]) -> _Page | None:
+    def _filled(self, metric: Metric, group: list[Family]) -> str | None:
         """The page with the numbers of now; None when the series are not those of last time."""
         page = self._pages.get(metric)
         if page is None:
             return None
         samples = group[0].samples
         if len(group) == 1 and samples is page.same:
-            return page
+            return page.text
         if page.shape != _shape(group):
             return None
         keys, values = _columns(group)
         if keys != page.keys:
             return None
-        if values != page.values:
-            try:
-                figures = values if _everyday(values) else tuple(map(_figure, values))
-            except (TypeError, ValueError):
-                return None
-            page.text, page.values = page.template % figures, values
-        page.same = samples if len(group) == 1 and isinstance(samples, tuple) else None
-        return page
+        try:
+            figures = values if _everyday(values) else tuple(map(_figure, values))
+        except (TypeError, ValueError):
+            return None
+        text = page.template % figures
+        if len(group) == 1 and isinstance(samples, tuple):
+            page.same, page.text = samples, text
+        else:
+            page.same, page.text = None, ""
+        return text
 
-    def _learn(self, metric: Metric, group: list[Family], text: str) -> None:
+    def _learn(self, metric: Metric, group: list[Family]) -> None:
         texts = self._texts[metric.labels]
         lines = [_head(metric).replace("%", "%%")]
         for family in group:
@@ -114,9 +115,7 @@ class Encoder:
             self._pages.clear()  # as rare as forgetting label text, and as simple
             self._paged = 0
             return
-        self._pages[metric] = _Page(
-            _shape(group), *_columns(group), template="".join(lines), text=text
-        )
+        self._pages[metric] = _Page(_shape(group), _columns(group)[0], "".join(lines))
 
     def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:
         name, names = family.metric.name + family.suffix, family.metric.labels
@@ -201,11 +200,13 @@ def _valid(metric: Metric) -> bool:
 
 
 def _figure(number: float) -> str:
-    """Anything but an everyday number: NaN, infinity, a bool, a Decimal, 2 ** 5000.
+    """Any number, also NaN, infinity, a bool, a Decimal, 2 ** 5000.
 
     Prometheus refuses the whole scrape for one number that a double cannot hold.
     Errors: TypeError or ValueError when it is no number.
     """
+    if type(number) in _NUMBERS and -_LARGEST < number < _LARGEST:
+        return repr(number)
     try:
         value = float(number)
     except OverflowError:
