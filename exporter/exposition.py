@@ -17,6 +17,8 @@ from exporter.families.metric import Family, Metric, Sample
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_LABEL = 1024
 _KEPT_LABEL_SETS = 100_000
+# Of series that are gone: where containers come and go, their labels must not pile up.
+_SPARE_LABEL_SETS = 5_000
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -144,7 +146,7 @@ class Encoder:
     def _remember(
         self, texts: dict[tuple[str, ...], str], names: tuple[str, ...], values: tuple[str, ...]
     ) -> str:
-        if self._kept >= _KEPT_LABEL_SETS:
+        if self._kept >= min(_KEPT_LABEL_SETS, _SPARE_LABEL_SETS + 2 * self._paged):
             # Rare, so forgetting everything is simpler than choosing whom to forget.
             for kept in self._texts.values():
                 kept.clear()
