@@ -89,10 +89,11 @@ class RunLog:
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run:
+    ) -> Run | None:
         """Judge the incident's waiting run, or a new one, and write what was said.
 
-        Only when its state comes back CLAIMED may anything be touched.
+        Only when its state comes back CLAIMED may anything be touched. None: the incident has
+        been closed since it was looked at.
         Errors: JournalUnavailable; then nothing is claimed.
         """
         with self._database.transaction() as database:
@@ -102,7 +103,7 @@ class RunLog:
                 database.do("add_run", incident_id=incident_id, at=to_text(now), **place)
                 row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
-                raise AssertionError("a run that was just added is there")
+                return None
             judgement = judge(self._ledger(row["id"], now))
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))

@@ -88,8 +88,10 @@ WHERE claimed_at >= :since OR ended_at >= :since OR ended_at IS NULL OR recency 
 ORDER BY id;
 
 -- name: add_run
+-- Not in an incident that has been closed since somebody looked.
 INSERT INTO runs (incident_id, runbook, target, state, created_at)
-VALUES (:incident_id, :runbook, :target, 'blocked', :at);
+SELECT id, :runbook, :target, 'blocked', :at FROM incidents
+WHERE id = :incident_id AND closed_at IS NULL;
 
 -- name: judge_run
 UPDATE runs SET state = :state, reason = :reason, detail = :detail,
