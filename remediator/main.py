@@ -195,6 +195,7 @@ def _worker(
     reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
+        incident=journal.runs.incident,
         remediate=partial(remediate, policy=policy, ports=ports),
         abandon=partial(_abandon, journal.runs),
         reconcile=partial(_reconcile, journal.kill_switch, reconciler),

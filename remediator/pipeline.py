@@ -43,6 +43,8 @@ class RunJournal(Protocol):
         now: datetime,
     ) -> Run | None: ...
 
+    def ledger(self, run_id: int, now: datetime) -> Ledger: ...
+
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None: ...
 
     def outcome(
@@ -112,6 +114,14 @@ def claim(
 
     None: the incident has been closed meanwhile.
     """
+    judge = _guards(incident, plan, state, policy, ports)
+    return ports.journal.claim(incident.id, plan, judge, ports.clock())
+
+
+def _guards(
+    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
+) -> Callable[[Ledger], Judgement]:
+    """What is known outside of the journal now; the guards' answer once that is read too."""
     wanted = plan.runbook.confirm
     confirmed = ports.verifier.look(wanted, plan.target, plan.labels) if wanted else ()
     paused, now = ports.paused(), ports.clock()
@@ -133,7 +143,7 @@ def claim(
         )
         return guards.judge(case)
 
-    return ports.journal.claim(incident.id, plan, judge, now)
+    return judge
 
 
 def act(plan: Plan, run: Run, ports: Ports, done: frozenset[str] = frozenset()) -> Ending | None:
@@ -246,11 +256,26 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
         return record(incident, run, ending, policy, ports)
     plan = Plan(runbook, target, incident.labels)
     done, broken = _settle(plan, run, ports)
+    if not (done or broken) and (unwanted := _unwanted(incident, plan, run, policy, ports)):
+        return record(incident, run, unwanted, policy, ports)
     failed = None if broken else act(plan, run, ports, done)
     ending = failed or verify(plan, run, ports)
     if broken and ending.state is not State.EFFECTIVE:
         ending = Ending(State.INEFFECTIVE, Reason.OUTCOME_UNKNOWN, broken, ending.findings)
     return record(incident, run, ending, policy, ports)
+
+
+def _unwanted(
+    incident: Incident, plan: Plan, run: Run, policy: Policy, ports: Ports
+) -> Ending | None:
+    """Nothing was done before the process died, perhaps long ago: may it be done now?"""
+    state = _firing_now(ports.alerts)
+    judge = _guards(incident, plan, state, policy, ports)
+    blocks = judge(ports.journal.ledger(run.id, ports.clock())).blocks
+    if not blocks:
+        return None
+    why = f"interrupted before anything was done, and now {blocks[0].detail}"
+    return Ending(State.CANCELLED, blocks[0].reason, why)
 
 
 def _settle(plan: Plan, run: Run, ports: Ports) -> tuple[frozenset[str], str | None]:
@@ -272,7 +297,9 @@ def _settle(plan: Plan, run: Run, ports: Ports) -> tuple[frozenset[str], str | N
     ports.journal.outcome(last.step_row, effect.value, found, {}, ports.clock())
     if effect is Effect.DONE:
         return done | {last.step_id}, None
-    if effect is Effect.NOT_DONE and step is not None and step.repeat is Repeat.IF_NOT_DONE:
+    tries = sum(1 for record in run.steps if record.step_id == last.step_id)
+    repeats = step is not None and step.repeat is Repeat.IF_NOT_DONE
+    if effect is Effect.NOT_DONE and repeats and tries == 1:  # what kills us would do so for ever
         return done, None
     return done, f"step {last.step_id} was interrupted ({effect}) and is not repeated"
 

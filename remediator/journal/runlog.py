@@ -51,6 +51,12 @@ class RunLog:
         with self._database.transaction() as database:
             return [self._incident(row) for row in database.all("open_incidents")]
 
+    def incident(self, incident_id: int) -> Incident | None:
+        """As it is now; None when it is closed. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            row = database.one("open_incident_again", id=incident_id)
+            return None if row is None else self._incident(row)
+
     def close_mended(self, now: datetime) -> int:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
 
@@ -128,6 +134,11 @@ class RunLog:
         if changed:
             self._tell(row, judged.state, reason)
         return judged
+
+    def ledger(self, run_id: int, now: datetime) -> Ledger:
+        """What the guards count, but the run itself. Errors: JournalUnavailable."""
+        with self._database.transaction():
+            return self._ledger(run_id, now)
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None:
         """Write that the step is about to be taken; its row, or None when it never may be again.

@@ -16,6 +16,11 @@ SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
 FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
 WHERE i.closed_at IS NULL ORDER BY i.id;
 
+-- name: open_incident_again
+SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
+FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
+WHERE i.closed_at IS NULL AND i.id = :id;
+
 -- name: incidents_without_fault
 SELECT id, runbook, target FROM incidents i
 WHERE closed_at IS NULL

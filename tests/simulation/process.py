@@ -28,7 +28,7 @@ from tests.simulation.alertmanager import GONE, OK, UNAVAILABLE
 from tests.simulation.world import Broken, Killed, World
 
 INTERVAL = 15.0
-LONGEST_REST = 600.0
+LONGEST_REST = 1200.0
 TURNS_AT_ONCE = 500
 
 
@@ -89,6 +89,7 @@ class Process:
     fate: Fate = field(default_factory=Fate)
     is_up: bool = False
     turns: int = 0
+    _alarm: int = 0
 
     def start(self) -> None:
         self.database = MortalDatabase(self.path, self.fate)
@@ -120,7 +121,7 @@ class Process:
         self._again: set[str] = set()
         self._wanted = self._wants_reconcile = False
         self._turns_now = (0.0, 0)
-        self._quiet_turns, self._seen_event, self._alarm = 0, -1, 0
+        self._quiet_turns, self._seen_event, self._event = 0, -1, -1
         self.world.tell("PROCESS starts")
         try:
             self.runs.interrupt_all(self.world.clock())
@@ -202,10 +203,12 @@ class Process:
         self._turns_now = (self.world.seconds, count + 1 if at == self.world.seconds else 0)
         if self._turns_now[1] > TURNS_AT_ONCE:
             raise Broken("it turns and turns, and time does not pass")
-        self._start("look", self._look)
+        self._event = self._last_event()
+        self._start("look", self._look, waits=False)
         if reconcile:
-            self._start("reconcile", self._reconcile)
-        self._start("page", self.pages.send)
+            slow = self.chance.random() < self.slow
+            self._start("reconcile", self._reconcile, waits=slow)
+        self._start("page", self.pages.send, waits=False)
         if self.is_up and not self._wanted:
             self._rest()
 
@@ -214,7 +217,7 @@ class Process:
 
         A turn in which nothing is different says what the last one said.
         """
-        last = self.peek("SELECT max(id) FROM events")[0][0]
+        last = self._last_event()
         self._quiet_turns = 0 if last != self._seen_event else self._quiet_turns + 1
         self._seen_event = last
         self._alarm += 1
@@ -223,6 +226,9 @@ class Process:
             return
         seconds = min(INTERVAL * 2**doubled, LONGEST_REST)
         self.world.after(seconds, partial(self._turn, self._alarm))
+
+    def _last_event(self) -> int:
+        return int(self.peek("SELECT coalesce(max(id), 0) FROM events")[0][0])
 
     def stir(self) -> None:
         """The world is different: look at it within an interval, as it always does."""
@@ -244,11 +250,18 @@ class Process:
             raise Broken("something waits or acts inside a transaction")
         return self.database._connection.execute(sql, values).fetchall()
 
-    def _start(self, lane: str, work: Callable[[], None]) -> None:
+    def _start(self, lane: str, work: Callable[[], None], *, waits: bool = True) -> None:
+        """`waits` False: it needs no lane of its own, for it waits for nothing."""
         if not self.is_up:
             return
         if lane in self._busy:
             self._again.add(lane)
+            return
+        if not waits:
+            try:
+                self._guarded(work)
+            except Killed:
+                self.crash(f"at a write in {lane}")
             return
         self._busy.add(lane)
         self.world.lanes.start(lane, partial(self._guarded, work), partial(self._ended, lane))
@@ -283,7 +296,8 @@ class Process:
 
     def _incident(self, incident: Incident) -> None:
         try:
-            if remediate(incident, self.policy, self.ports):
+            now = self.runs.incident(incident.id)
+            if now is not None and remediate(now, self.policy, self.ports):
                 self._demand(reconcile=True)
         except JournalUnavailable:
             raise
@@ -296,4 +310,5 @@ class Process:
     def _reconcile(self) -> None:
         self.kill_switch.look()
         self.reconciler.once()
-        self._demand(reconcile=False)
+        if self._event != self._last_event():  # what is the same would be judged the same
+            self._demand(reconcile=False)

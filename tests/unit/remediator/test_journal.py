@@ -192,11 +192,14 @@ class Mortal:
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run:
+    ) -> Run | None:
         self._die(after=False)
         run = self._runs.claim(incident_id, plan, judge, now)
         self._die(after=True)
         return run
+
+    def ledger(self, run_id: int, now: datetime) -> Ledger:
+        return self._runs.ledger(run_id, now)
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None:
         self._die(after=False)
