@@ -221,10 +221,9 @@ class Process:
         self._quiet_turns = 0 if last != self._seen_event else self._quiet_turns + 1
         self._seen_event = last
         self._alarm += 1
-        doubled = max(0, self._quiet_turns - 2)
-        if doubled > 2 and not self.has_work():  # noqa: PLR2004
+        if self._quiet_turns > 1 and not self.has_work():
             return
-        seconds = min(INTERVAL * 2**doubled, LONGEST_REST)
+        seconds = min(INTERVAL * 2**self._quiet_turns, LONGEST_REST)
         self.world.after(seconds, partial(self._turn, self._alarm))
 
     def _last_event(self) -> int:
