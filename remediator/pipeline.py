@@ -21,6 +21,7 @@ from remediator.ports import (
     AlertState,
     Check,
     Effect,
+    FiringAlert,
     NotYet,
     Refused,
     RemediationError,
@@ -195,7 +196,7 @@ def _until_ready(action: Action, step: Step, plan: Plan, run: Run, ports: Ports)
     if isinstance(ready, Refused):
         return Ending(State.FAILED, ready.reason, ready.detail)
     is_first = not run.steps and step == plan.runbook.steps[0]
-    if waited and is_first and not _fires(_firing_now(ports.alerts), plan.labels):
+    if waited and is_first and not _same(_firing_now(ports.alerts), plan.labels):
         gone = "the alert cleared while the step waited for its turn"
         return Ending(State.CANCELLED, Reason.RESOLVED, gone)
     return None
@@ -332,22 +333,30 @@ def _overtaken(incident: Incident, last: Run, ports: Ports) -> Ending | None:
             late = f"nobody answered about plan {asked.plan_hash} in time"
             return Ending(State.ABORTED, Reason.APPROVAL_EXPIRED, late)
     if last.state is State.EFFECTIVE and last.hold_until is not None and incident.firing:
-        if _fires(_firing_now(ports.alerts), incident.labels, since=last.ended_at):
-            detail = "the alert came back while it was watched"
-            return Ending(State.RECURRED, Reason.CAME_BACK, detail)
-        if now >= last.hold_until:
-            detail = "the alert has not cleared for as long as it was watched"
-            return Ending(State.RECURRED, Reason.CAME_BACK, detail)
+        return _watched(incident, last.ended_at or now, last.hold_until, ports)
     return None
 
 
-def _fires(
-    state: AlertState | None, labels: Mapping[str, str], since: datetime | None = None
-) -> bool:
-    return state is not None and any(
-        is_same_alert(alert.labels, labels) and (since is None or alert.active_at > since)
-        for alert in state.firing
-    )
+def _watched(
+    incident: Incident, mended_at: datetime, hold_until: datetime, ports: Ports
+) -> Ending | None:
+    """A success whose alert is told to fire: perhaps by a webhook that was late."""
+    alerts = _same(_firing_now(ports.alerts), incident.labels)
+    if any(mended_at < alert.active_at <= hold_until for alert in alerts):
+        return Ending(State.RECURRED, Reason.CAME_BACK, "the alert came back while it was watched")
+    if not alerts or ports.clock() < hold_until:
+        return None
+    if any(alert.active_at <= mended_at for alert in alerts):
+        detail = "the alert has not cleared for as long as it was watched"
+        return Ending(State.RECURRED, Reason.CAME_BACK, detail)
+    detail = "it stayed away for as long as it was watched; what fires now began later"
+    return Ending(State.HELD, Reason.VERIFIED, detail)
+
+
+def _same(state: AlertState | None, labels: Mapping[str, str]) -> list[FiringAlert]:
+    """Those of this alert that fire; none when nobody can tell."""
+    firing = () if state is None else state.firing
+    return [alert for alert in firing if is_same_alert(alert.labels, labels)]
 
 
 def _just_mended(incident: Incident, state: AlertState | None) -> bool:
@@ -357,7 +366,7 @@ def _just_mended(incident: Incident, state: AlertState | None) -> bool:
         last is not None
         and last.state is State.EFFECTIVE
         and state is not None
-        and not _fires(state, incident.labels)
+        and not _same(state, incident.labels)
     )
 
 

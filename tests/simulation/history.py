@@ -88,10 +88,13 @@ class History:
         self.world = World(seed)
         self.kind = kind
         self.chance = self.world.chance("history")
-        self._folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="stackmedic-history-", dir=MEMORY if MEMORY.is_dir() else None)
+        )
         self.policy = a_policy(self.world.chance("policy"))
         if kind.is_fair:
-            self.policy = replace(self.policy, quiet_windows=())
+            plenty = {"runs_per_hour": 100, "runs_per_day": 100}
+            self.policy = replace(self.policy, quiet_windows=(), **plenty)
         self.site = Site(self.world)
         self.network = Network(self.world, self.world.chance("network"), kind.noise, self._receive)
         self.prometheus = Prometheus(self.world, self.site, self._tell)
@@ -159,7 +162,8 @@ class History:
         self.prometheus.on_change.append(stir)
         self.humans.on_order += [stir, self.auditor.disturb]
         faults = self.world.chance("faults")
-        for at, fault in faults_of_a_day(faults):
+        plan = faults_apart if self.kind.is_fair else faults_of_a_day
+        for at, fault in plan(faults):
             self.world.at(at, partial(self.site.breaks, fault))
         if self.kind.is_fair:
             return
@@ -300,6 +304,8 @@ class Phone:
             raise Transient("cannot tell Alertmanager; see that it runs")
         known = self.history.auditor.paged.get(incident_id)
         self.history.auditor.page(incident_id, target, runbook)
+        if self.history.kind.is_fair:
+            return
         if known is None and self.history.chance.random() < 0.6:  # noqa: PLR2004
             come = partial(self._comes, target, runbook)
             self.history.world.after(self.history.chance.uniform(600, 9000), come)
@@ -387,6 +393,29 @@ def faults_of_a_day(chance: Random) -> list[tuple[float, Fault]]:
     for _ in range(chance.choice((1, 2, 3, 4, 6))):
         at = chance.uniform(0, DAY * 0.9)
         found += chance.choice(_KINDS)(chance, at)
+    return found
+
+
+def faults_apart(chance: Random) -> list[tuple[float, Fault]]:
+    """So far apart that none has to do with another, and none ends on the brink of a limit."""
+    found: list[tuple[float, Fault]] = []
+    for slot in range(6):
+        at, ends = 7000.0 + slot * 12000.0, 9000.0
+        symptom, action = chance.choice(_MENDED_BY)
+        mended = frozenset({action})
+        match chance.choice(("mended", "mended", "second try", "useless", "leak", "storm")):
+            case "mended":
+                found.append((at, Fault(symptom, mended, 1, None, ends)))
+            case "second try":
+                found.append((at, Fault(symptom, mended, 2, None, ends)))
+            case "useless":
+                found.append((at, Fault(symptom, frozenset(), 1, None, ends)))
+            case "leak":
+                found.append((at, Fault(symptom, mended, 1, 2500.0, ends)))
+            case _:
+                services = ("cache", "edge", "mail", "monitor")
+                heals = frozenset({"restart"})
+                found += [(at, Fault((DOWN, s), heals, 1, None, ends)) for s in services]
     return found
 
 

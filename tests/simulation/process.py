@@ -14,6 +14,7 @@ from typing import Any
 
 from remediator.alerts import Malformed, read_webhook
 from remediator.journal import Database, Intake, JournalUnavailable, Orders, Records, RunLog
+from remediator.journal.database import to_time
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.outcomes import Reason, State
@@ -24,6 +25,7 @@ from remediator.policy import Policy, Step
 from remediator.ports import Action, Alerts, Pager, Verifier
 from remediator.reconcile import Reconciler
 from remediator.runs import Change, Ending, Incident
+from tests.fakes import START
 from tests.simulation.alertmanager import GONE, OK, UNAVAILABLE
 from tests.simulation.world import Broken, Killed, World
 
@@ -224,7 +226,11 @@ class Process:
         if self._quiet_turns > 1 and not self.has_work():
             return
         seconds = min(INTERVAL * 2**self._quiet_turns, LONGEST_REST)
-        self.world.after(seconds, partial(self._turn, self._alarm))
+        held = self.peek("SELECT min(hold_until) FROM runs WHERE state = 'effective'")[0][0]
+        due = self.world.seconds + seconds
+        if held is not None:
+            due = min(due, max((to_time(held) - START).total_seconds(), self.world.seconds) + INTERVAL)
+        self.world.at(due, partial(self._turn, self._alarm))
 
     def _last_event(self) -> int:
         return int(self.peek("SELECT coalesce(max(id), 0) FROM events")[0][0])
