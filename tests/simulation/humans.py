@@ -29,7 +29,7 @@ class Work:
 
 @dataclass
 class Humans:
-    """`zeal` 0: they only answer; 1: they order something every hour."""
+    """`zeal` 0: they only answer, always the same; 1: they order something every hour."""
 
     world: World
     process: Process
@@ -85,7 +85,8 @@ class Humans:
         """A question is open: somebody looks at it in a while, or never."""
         if not self._is_asked:
             self._is_asked = True
-            self.world.after(self.chance.choice((20.0, 120.0, 600.0, 1200.0)), self._answer)
+            after = self.chance.choice((20.0, 120.0, 600.0, 1200.0)) if self.zeal else 60.0
+            self.world.after(after, self._answer)
 
     def finish(self) -> None:
         """They go home: every order is ended."""
@@ -203,7 +204,8 @@ class Humans:
         if not self.process.within(lambda: asked.extend(self.process.orders.approvals())):
             return
         for question in asked:
-            mood = self.chance.random()
+            about = f"{question['runbook']}/{question['target']}"
+            mood = (self.chance if self.zeal else self.world.chance(about)).random()
             if mood < 0.75:  # noqa: PLR2004
                 run, plan = int(str(question["run_id"])), str(question["plan_hash"])
                 yes = mood < 0.65  # noqa: PLR2004

@@ -15,7 +15,7 @@ from tests.simulation.history import History, Kind
 from tests.simulation.world import Broken
 
 SHOWN_LINES = 250
-PAIRS = 40
+PAIRS = 25
 
 
 @pytest.fixture(autouse=True)
