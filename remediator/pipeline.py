@@ -8,6 +8,7 @@ the journal is taken up again by `resume`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from remediator import guards
@@ -102,7 +103,7 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
     if run.state is not State.CLAIMED:
         return _call_human_if_stuck(incident, run, ports)
 
-    ending = act(plan, run, ports)  # action
+    ending = act(plan, run, ports, partial(_unwanted, incident, plan, run, policy, ports))  # action
     if ending is None:
         ending = verify(plan, run, ports)  # verify
     return record(incident, run, ending, policy, ports)  # record
@@ -147,21 +148,27 @@ def _guards(
     return judge
 
 
-def act(plan: Plan, run: Run, ports: Ports, done: frozenset[str] = frozenset()) -> Ending | None:
+Unwanted = Callable[[], Ending | None]
+"""Asks again, before anything was done, whether it may still be begun; the Ending if not."""
+
+
+def act(
+    plan: Plan, run: Run, ports: Ports, unwanted: Unwanted, done: frozenset[str] = frozenset()
+) -> Ending | None:
     """The steps that are not done yet, in order. An Ending when one of them did not go well."""
     for step in plan.runbook.steps:
         if step.id not in done:
-            ending = _take(step, plan, run, ports)
+            ending = _take(step, plan, run, ports, unwanted)
             if ending is not None:
                 return ending
     return None
 
 
-def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
+def _take(step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted) -> Ending | None:
     """1. look  2. is it still allowed  3. write the intent  4. act  5. write the outcome."""
     action, row, began = ports.action(step), None, ports.clock()
     try:
-        refused = _until_ready(action, step, plan, run, ports)
+        refused = _until_ready(action, step, plan, run, ports, unwanted)
         if refused is not None:
             return refused
         began = ports.clock()
@@ -184,7 +191,9 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
     return None
 
 
-def _until_ready(action: Action, step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
+def _until_ready(
+    action: Action, step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted
+) -> Ending | None:
     """Ask the pre-check until it says yes or no. The Ending when it is not yes."""
     until = ports.clock() + timedelta(seconds=step.timeout_seconds)
     waited = False
@@ -196,10 +205,7 @@ def _until_ready(action: Action, step: Step, plan: Plan, run: Run, ports: Ports)
     if isinstance(ready, Refused):
         return Ending(State.FAILED, ready.reason, ready.detail)
     is_first = not run.steps and step == plan.runbook.steps[0]
-    if waited and is_first and not _same(_firing_now(ports.alerts), plan.labels):
-        gone = "the alert cleared while the step waited for its turn"
-        return Ending(State.CANCELLED, Reason.RESOLVED, gone)
-    return None
+    return unwanted() if waited and is_first else None
 
 
 def verify(plan: Plan, run: Run, ports: Ports) -> Ending:
@@ -257,9 +263,10 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
         return record(incident, run, ending, policy, ports)
     plan = Plan(runbook, target, incident.labels)
     done, broken = _settle(plan, run, ports)
-    if not (done or broken) and (unwanted := _unwanted(incident, plan, run, policy, ports)):
+    again = partial(_unwanted, incident, plan, run, policy, ports)
+    if not (done or broken) and (unwanted := again()) is not None:
         return record(incident, run, unwanted, policy, ports)
-    failed = None if broken else act(plan, run, ports, done)
+    failed = None if broken else act(plan, run, ports, again, done)
     ending = failed or verify(plan, run, ports)
     if broken and ending.state is not State.EFFECTIVE:
         ending = Ending(State.INEFFECTIVE, Reason.OUTCOME_UNKNOWN, broken, ending.findings)
@@ -269,14 +276,15 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
 def _unwanted(
     incident: Incident, plan: Plan, run: Run, policy: Policy, ports: Ports
 ) -> Ending | None:
-    """Nothing was done before the process died, perhaps long ago: may it be done now?"""
+    """Nothing was done yet, and time has passed since it was allowed: may it be done now?"""
     state = _firing_now(ports.alerts)
     judge = _guards(incident, plan, state, policy, ports)
     blocks = judge(ports.journal.ledger(run.id, ports.clock())).blocks
     if not blocks:
         return None
-    why = f"interrupted before anything was done, and now {blocks[0].detail}"
-    return Ending(State.CANCELLED, blocks[0].reason, why)
+    gone = blocks[0].reason is Reason.NOT_FIRING
+    why = f"nothing was done yet, and now: {blocks[0].detail}"
+    return Ending(State.CANCELLED, Reason.RESOLVED if gone else blocks[0].reason, why)
 
 
 def _settle(plan: Plan, run: Run, ports: Ports) -> tuple[frozenset[str], str | None]:

@@ -68,6 +68,7 @@ class Auditor:
     _deliveries: int = 0
     _untold: dict[Symptom, float] = field(default_factory=dict)
     _stormed_at: float | None = None
+    _answer: AlertState | None = None
 
     # -- what is told to it --------------------------------------------------------------
 
@@ -76,6 +77,7 @@ class Auditor:
         if self.world.lanes.current is not None:
             works = tuple(row[0] for row in self._active("target"))
             self._seen[self.world.lanes.current] = Seen(self.world.seconds, state, works)
+        self._answer = state
         if state is not None and self._storms(state, ()):
             self._stormed_at = self.world.seconds
 
@@ -125,6 +127,15 @@ class Auditor:
         firing = [alert["labels"] for alert in body["alerts"] if alert["status"] == "firing"]
         self._acknowledged += [labels for labels in firing if labels not in self._acknowledged]
         self.kept()
+
+    def reconciled(self, since_event: int) -> None:
+        """Right after a reconcile that did not wait: what it took for cleared, and on what."""
+        age = None if self._answer is None else self._answer.data_age_seconds
+        cleared = self.process.peek(
+            "SELECT 1 FROM events WHERE id > ? AND kind = 'alert_resolved'", since_event
+        )
+        if cleared and (age is None or age > self.policy.max_data_age_seconds):
+            self._broken(f"took an alert for cleared on data of {age} s")
 
     def kept(self) -> None:
         """Whatever was acknowledged is on disk."""
@@ -364,6 +375,7 @@ class Auditor:
             or not self.prometheus.exporter_up
             or self.prometheus.stuck_since is not None
             or self.humans.is_paused()
+            or self.humans.are_unsure()
             or self.humans.deploys()
             or (self.humans.since_deploy() or DAY) < self.policy.after_deploy_seconds
             or self.policy.mode is Mode.OBSERVE

@@ -58,8 +58,8 @@ class Kind:
     """What a history may hold. The default is everything."""
 
     noise: float | None = 0.3
-    zeal: float = 0.4
-    outages: float = 4.0
+    zeal: float = 0.25
+    outages: float = 5.0
     deaths: float = 4.0
     slow: float = 0.1
     is_fair: bool = False  # actions do what they say, in no time that matters
@@ -109,6 +109,7 @@ class History:
             changed=lambda change: self.auditor.changed(change),
             stored=lambda body: self.auditor.stored(body),
             started=lambda: self.auditor.kept(),
+            reconciled=lambda event: self.auditor.reconciled(event),
         )
         self.process = Process(
             self.world,
@@ -163,22 +164,22 @@ class History:
         self.humans.on_order += [stir, self.auditor.disturb]
         faults = self.world.chance("faults")
         plan = faults_apart if self.kind.is_fair else faults_of_a_day
+        begins = []
         for at, fault in plan(faults):
             self.world.at(at, partial(self.site.breaks, fault))
+            begins.append(at)
         if self.kind.is_fair:
             return
-        self.humans.begin()
-        outages = self.world.chance("outages")
-        for _ in range(int(outages.expovariate(1 / self.kind.outages)) if self.kind.outages else 0):
-            begins, ends = outages.choice(self._outages())
-            at = outages.uniform(0, DAY * 0.95)
-            self.world.at(at, partial(self._disturbed, begins))
-            lasts = outages.choice((40.0, 200.0, 600.0, 2400.0))
-            self.world.at(at + lasts, partial(self._disturbed, ends))
-        deaths = self.world.chance("deaths")
-        for _ in range(int(deaths.expovariate(1 / self.kind.deaths)) if self.kind.deaths else 0):
-            at = deaths.uniform(0, DAY * 0.95)
-            self.world.at(at, partial(self._doom, deaths.randrange(60), deaths.randrange(4)))
+        self.humans.begin(begins)
+        chance = self.world.chance("outages")
+        for at in _moments(chance, self.kind.outages, begins):
+            out, back = chance.choice(self._outages())
+            self.world.at(at, partial(self._disturbed, out))
+            lasts = chance.choice((40.0, 200.0, 600.0, 2400.0))
+            self.world.at(at + lasts, partial(self._disturbed, back))
+        chance = self.world.chance("deaths")
+        for at in _moments(chance, self.kind.deaths, begins):
+            self.world.at(at, partial(self._doom, chance.randrange(60), chance.randrange(4)))
 
     def _disturbed(self, event: Callable[[], None]) -> None:
         event()
@@ -385,6 +386,16 @@ class Doing(Action):
 
 
 _OUTCOMES = (("works", "useless", "fails", "defect", "slow"), (70, 10, 10, 3, 7))
+
+
+def _moments(chance: Random, mean: float, faults: list[float]) -> list[float]:
+    """About so many; most of them soon before or after a fault, where they matter."""
+    count = int(chance.expovariate(1 / mean)) if mean else 0
+    near = [chance.choice(faults) + chance.uniform(-200, 400) for _ in range(count)]
+    return [
+        max(0.0, at) if chance.random() < 0.7 else chance.uniform(0, DAY * 0.95)  # noqa: PLR2004
+        for at in near
+    ]
 
 
 def faults_of_a_day(chance: Random) -> list[tuple[float, Fault]]:

@@ -42,6 +42,7 @@ class Humans:
     _api_until: float = -math.inf
     _file: bool = False
     _deploy_until: float = -math.inf
+    _unsure_until: float = -math.inf
     _is_asked: bool = False
     _is_done: bool = False
 
@@ -58,6 +59,10 @@ class Humans:
         since = self.world.seconds - self._deploy_until
         return since if 0 <= since < math.inf else None
 
+    def are_unsure(self) -> bool:
+        """An order was not answered; whatever it was may hold, and ends by itself."""
+        return self.world.seconds < self._unsure_until
+
     def works_on(self, target: str, since: float) -> bool:
         """In maintenance since then until now."""
         return any(
@@ -67,11 +72,23 @@ class Humans:
 
     # -- what they do --------------------------------------------------------------------
 
-    def begin(self) -> None:
-        if self.zeal > 0:
-            self.world.after(self.chance.expovariate(self.zeal / 3600), self._order)
+    def begin(self, faults: list[float]) -> None:
+        """They order something now and then, and when something has broken."""
+        if self.zeal == 0:
+            return
+        self._later()
+        for at in faults:
+            if self.chance.random() < self.zeal:
+                self.world.at(at + self.chance.uniform(-100, 200), self._orders_once)
+
+    def _later(self) -> None:
+        self.world.after(self.chance.expovariate(self.zeal / 3600), self._order)
 
     def _order(self) -> None:
+        self._orders_once()
+        self._later()
+
+    def _orders_once(self) -> None:
         if self._is_done:
             return
         order = self.chance.choice(
@@ -79,7 +96,6 @@ class Humans:
         )
         order()
         self._told()
-        self.begin()
 
     def asked(self) -> None:
         """A question is open: somebody looks at it in a while, or never."""
@@ -111,10 +127,11 @@ class Humans:
                 good[0] = True
                 self.world.tell(f"HUMAN {what}")
 
-        alive = self.process.within(ask)
-        if alive and good[0]:
+        if self.process.within(ask) and good[0]:
             self.process.wake()
-        return alive and good[0]
+            return True
+        self._unsure_until = self.world.seconds + 3600
+        return False
 
     def _pauses(self) -> None:
         minutes = self.chance.choice((5, 30, 120, None))
@@ -125,10 +142,14 @@ class Humans:
             self._api_until = ends
             if minutes is None:
                 self.world.after(self.chance.uniform(60, 7200), self._resumes)
+        else:
+            self._resumes()  # it may be paused and nobody knows
 
     def _resumes(self) -> None:
+        """Until it is answered."""
         self._api_until = -math.inf
-        self._says("resumes", lambda: self.process.kill_switch.resume("me"))
+        if not self._says("resumes", lambda: self.process.kill_switch.resume("me")):
+            self.world.after(60, self._resumes)
         self._told()
 
     def _file_pauses(self) -> None:

@@ -78,6 +78,7 @@ class Outside:
     changed: Callable[[Change], None]
     stored: Callable[[dict[str, Any]], None]
     started: Callable[[], None]
+    reconciled: Callable[[int], None]
 
 
 @dataclass
@@ -314,6 +315,9 @@ class Process:
 
     def _reconcile(self) -> None:
         self.kill_switch.look()
+        before, at = self._last_event(), self.world.seconds
         self.reconciler.once()
+        if at == self.world.seconds:
+            self.outside.reconciled(before)
         if self._event != self._last_event():  # what is the same would be judged the same
             self._demand(reconcile=False)

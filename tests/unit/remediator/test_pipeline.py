@@ -397,7 +397,7 @@ def maintenance(loop: Loop) -> None:
 @pytest.mark.parametrize(
     ("meanwhile", "reason"),
     [
-        (no_alert, Reason.NOT_FIRING),
+        (no_alert, Reason.RESOLVED),
         (stale_data, Reason.DATA_STALE),
         (a_silence, Reason.SILENCED),
         (a_pause, Reason.PAUSED),
