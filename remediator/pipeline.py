@@ -98,10 +98,8 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
         return False
 
     run = claim(incident, plan, state, policy, ports)  # guard
-    if run is None:
-        return False
-    if run.state is not State.CLAIMED:
-        return _call_human_if_stuck(incident, run, ports)
+    if run is None or run.state is not State.CLAIMED:
+        return run is not None and _call_human_if_stuck(incident, run, ports)
 
     ending = act(plan, run, ports, partial(_unwanted, incident, plan, run, policy, ports))  # action
     if ending is None:
@@ -168,7 +166,7 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted) ->
     """1. look  2. is it still allowed  3. write the intent  4. act  5. write the outcome."""
     action, row, began = ports.action(step), None, ports.clock()
     try:
-        refused = _until_ready(action, step, plan, run, ports, unwanted)
+        refused = _until_ready(action, step, plan, run, ports, unwanted=unwanted)
         if refused is not None:
             return refused
         began = ports.clock()
@@ -192,7 +190,7 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted) ->
 
 
 def _until_ready(
-    action: Action, step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted
+    action: Action, step: Step, plan: Plan, run: Run, ports: Ports, *, unwanted: Unwanted
 ) -> Ending | None:
     """Ask the pre-check until it says yes or no. The Ending when it is not yes."""
     until = ports.clock() + timedelta(seconds=step.timeout_seconds)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlite3 import Row
 
 from remediator.journal.database import Database, to_text, to_time
-from remediator.journal.orders import deploy_lock, works
+from remediator.journal.orders import approval, deploy_lock, works
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
 from remediator.policy import Step
@@ -19,7 +19,6 @@ from remediator.runs import (
     Allowed,
     Approval,
     Change,
-    Decision,
     Ending,
     Escalation,
     Incident,
@@ -54,8 +53,9 @@ class RunLog:
     def incident(self, incident_id: int) -> Incident | None:
         """As it is now; None when it is closed. Errors: JournalUnavailable."""
         with self._database.transaction() as database:
-            row = database.one("open_incident_again", id=incident_id)
-            return None if row is None else self._incident(row)
+            return next(
+                map(self._incident, database.all("open_incident_again", id=incident_id)), None
+            )
 
     def close_mended(self, now: datetime) -> int:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
@@ -311,15 +311,7 @@ class RunLog:
 
     def _approval(self, run_id: int) -> Approval | None:
         row = self._database.one("approval", run_id=run_id)
-        if row is None:
-            return None
-        return Approval(
-            plan_hash=row["plan_hash"],
-            expires_at=to_time(row["expires_at"]),
-            decision=Decision(row["decision"]) if row["decision"] else None,
-            by=row["by"],
-            decided_at=to_time(row["decided_at"]) if row["decided_at"] else None,
-        )
+        return None if row is None else approval(row)
 
     def _ask(
         self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime

@@ -172,7 +172,7 @@ class Peer:
         resolved = frozenset(alerts) - firing
         if self._needs_telling(self.log.get(group), firing, resolved):
             told = _Told(firing, resolved, self.world.seconds)
-            self._send(group, self._body(group, alerts), told, until, life, 0.5)
+            self._send(group, self._body(group, alerts), told, until=until, life=life, back_off=0.5)
 
     def _needs_telling(
         self, last: _Told | None, firing: frozenset[Symptom], resolved: frozenset[Symptom]
@@ -188,7 +188,7 @@ class Peer:
         return self.world.seconds - last.at >= self.timing.repeat_interval
 
     def _send(
-        self, group: str, body: Body, told: _Told, until: float, life: int, back_off: float
+        self, group: str, body: Body, told: _Told, *, until: float, life: int, back_off: float
     ) -> None:
         if life != self._life:
             return
@@ -198,7 +198,15 @@ class Peer:
                 for peer in [self, *([] if self.is_partitioned else self.others)]:
                     peer.log[group] = told
             elif self.world.seconds + back_off < until:
-                again = partial(self._send, group, body, told, until, life, min(back_off * 2, 60))
+                again = partial(
+                    self._send,
+                    group,
+                    body,
+                    told,
+                    until=until,
+                    life=life,
+                    back_off=min(back_off * 2, 60),
+                )
                 self.world.after(back_off, again)
 
         self.network.post(body, answered)

@@ -4,12 +4,12 @@ Rule: it judges by the world's own truth and its own count of effects; the journ
 which run an effect belongs to, and what is on disk. It shares no code with the guards.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from remediator.outcomes import NOT_MENDED, Reason, State
+from remediator.outcomes import NOT_MENDED, State
 from remediator.planner import Plan
 from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, Step
 from remediator.ports import AlertState, Check, Finding
@@ -19,14 +19,12 @@ from tests.fakes import START
 from tests.simulation.humans import Humans
 from tests.simulation.process import Process
 from tests.simulation.prometheus import Prometheus
-from tests.simulation.site import NEEDS, TOPOLOGY, Symptom
-from tests.simulation.world import Broken, Lane, World
+from tests.simulation.site import NEEDS, TOPOLOGY
+from tests.simulation.world import Lane, World
 
 HOUR, DAY = 3600.0, 86400.0
 JUDGED_BEFORE = 45.0
 """A step's time to become ready and the slowest answers: so old may a judgement be."""
-TOLD_WITHIN = 5400.0
-LOOKS_EVERY = 300.0
 
 
 @dataclass(slots=True)
@@ -58,7 +56,6 @@ class Auditor:
     prometheus: Prometheus
     humans: Humans
     process: Process
-    muted: Callable[[Symptom], Reason | None]
     effects: list[Effect] = field(default_factory=list)
     paged: dict[int, tuple[str, str]] = field(default_factory=dict)
     _seen: dict[Lane, Seen] = field(default_factory=dict)
@@ -66,7 +63,6 @@ class Auditor:
     _confirmed: dict[Lane, bool] = field(default_factory=dict)
     _acknowledged: list[dict[str, str]] = field(default_factory=list)
     _deliveries: int = 0
-    _untold: dict[Symptom, float] = field(default_factory=dict)
     _stormed_at: float | None = None
     _answer: AlertState | None = None
 
@@ -231,6 +227,22 @@ class Auditor:
         state = seen.state
         if state is None:
             raise AssertionError("looked at before")
+        self._own_alert(book, target, state)
+        for alert in state.firing:
+            if alert.labels["service"] in NEEDS.get(target.key, ()):
+                self._broken(f"{alert.labels} fires, which {target.key} needs")
+            if alert.labels["alertname"] in book.unless_firing:
+                self._broken(f"{alert.labels} fires, which {book.id} waits for")
+        if set(NEEDS.get(target.key, ())) & state.lately:
+            self._broken("what it needs has just come back")
+        if self._storms(state, seen.works):
+            self._broken("acts in a storm")
+        if self._stormed_at is not None and seen.at - self._stormed_at < 300 - JUDGED_BEFORE:
+            self._broken("acts just after a storm")
+        self._serves(target, state, seen)
+        self._times(book, target, seen)
+
+    def _own_alert(self, book: Runbook, target: Target, state: AlertState) -> None:
         alerts = self._alerts_of(book)
         own = [
             a
@@ -246,19 +258,6 @@ class Auditor:
         ]
         if not any(a.muted is None for a in held):
             self._broken("acts on an alert that is muted, or that Alertmanager does not hold")
-        for alert in state.firing:
-            if alert.labels["service"] in NEEDS.get(target.key, ()):
-                self._broken(f"{alert.labels} fires, which {target.key} needs")
-            if alert.labels["alertname"] in book.unless_firing:
-                self._broken(f"{alert.labels} fires, which {book.id} waits for")
-        if set(NEEDS.get(target.key, ())) & state.lately:
-            self._broken("what it needs has just come back")
-        if self._storms(state, seen.works):
-            self._broken("acts in a storm")
-        if self._stormed_at is not None and seen.at - self._stormed_at < 300 - JUDGED_BEFORE:
-            self._broken("acts just after a storm")
-        self._serves(target, state, seen)
-        self._times(book, target, seen)
 
     def _storms(self, state: AlertState, works: Iterable[str]) -> bool:
         new = {
@@ -268,7 +267,7 @@ class Auditor:
         }
         broken = {a.labels["service"] for a in state.firing} | set(works)
         causes = {s for s in broken if not broken & set(NEEDS.get(s, ()))}
-        return len(new | set(works)) > self.policy.storm.targets or len(causes) >= 4  # noqa: PLR2004
+        return len(new | set(works)) > self.policy.storm.targets or len(causes) >= 4
 
     def _serves(self, target: Target, state: AlertState, seen: Seen) -> None:
         for group in self.policy.groups.values():
@@ -347,74 +346,6 @@ class Auditor:
 
     # -- all the time --------------------------------------------------------------------
 
-    def watch(self) -> None:
-        """A fault that nothing mends and nobody keeps quiet reaches a human within a bound."""
-        self.world.after(LOOKS_EVERY, self.watch)
-        if self._is_disturbed():
-            self._untold.clear()
-            return
-        firing = {s for s in self.prometheus.alerts if self.prometheus.fires(s)}
-        excused = {s for s in firing if self._is_excused(s, firing)}
-        for symptom in list(self._untold):
-            if symptom not in firing - excused:
-                del self._untold[symptom]
-        for symptom in firing - excused:
-            since = self._untold.setdefault(symptom, self.world.seconds)
-            if self.world.seconds - since > TOLD_WITHIN and not self._is_told(symptom):
-                self._broken(f"{symptom} fires for {TOLD_WITHIN:.0f} s and no human is called")
-
-    def disturb(self) -> None:
-        """Something gets in the way: the bound begins again."""
-        self._untold.clear()
-
-    def _is_disturbed(self) -> bool:
-        return (
-            not self.process.is_up
-            or self.process.fate.is_disk_full
-            or not self.prometheus.is_up
-            or not self.prometheus.exporter_up
-            or self.prometheus.stuck_since is not None
-            or self.humans.is_paused()
-            or self.humans.are_unsure()
-            or self.humans.deploys()
-            or (self.humans.since_deploy() or DAY) < self.policy.after_deploy_seconds
-            or self.policy.mode is Mode.OBSERVE
-        )
-
-    def _is_excused(self, symptom: Symptom, firing: set[Symptom]) -> bool:
-        name, service = symptom
-        book = self.policy.runbooks[self.policy.runbook_of_alert[name]]
-        now = self.world.clock()
-        in_quiet = any(self.policy.windows[w].holds(now) for w in self.policy.quiet_windows)
-        return bool(
-            self.muted(symptom) is not None
-            or self.humans.works_on(service, self.world.seconds)
-            or in_quiet
-            or (book.window and not self.policy.windows[book.window].holds(now))
-            or any(s in NEEDS.get(service, ()) for _, s in firing)
-            or any(n in book.unless_firing for n, _ in firing)
-            or book.mode is Mode.OBSERVE
-            or self._was_denied(book.id, service)
-        )
-
-    def _is_told(self, symptom: Symptom) -> bool:
-        rows = self.process.peek(
-            "SELECT id FROM incidents WHERE runbook = ? AND target = ? AND closed_at IS NULL",
-            self.policy.runbook_of_alert[symptom[0]],
-            symptom[1],
-        )
-        return any(row[0] in self.paged for row in rows)
-
-    def _was_denied(self, runbook: str, target: str) -> bool:
-        return bool(
-            self.process.peek(
-                "SELECT 1 FROM runs r JOIN incidents i ON i.id = r.incident_id WHERE"
-                " i.runbook = ? AND i.target = ? AND i.closed_at IS NULL AND r.reason = 'denied'",
-                runbook,
-                target,
-            )
-        )
-
     def at_rest(self) -> None:
         """Long after the last fault and the last order: nothing is left."""
         self.kept()
@@ -447,5 +378,4 @@ class Auditor:
         return State(self.process.peek("SELECT state FROM runs WHERE id = ?", run)[0][0])
 
     def _broken(self, what: str) -> NoReturn:
-        self.world.tell(f"BROKEN: {what}")
-        raise Broken(what)
+        self.world.broken(what)

@@ -33,24 +33,16 @@ from remediator.verify import MonitoringVerifier
 from remediator.watch import Watch
 from tests.simulation.alertmanager import Alertmanagers, Network, Timing
 from tests.simulation.auditor import Auditor
+from tests.simulation.faults import DAY, faults_apart, faults_of_a_day
 from tests.simulation.humans import Humans
 from tests.simulation.process import Outside, Process
 from tests.simulation.prometheus import Prometheus
-from tests.simulation.site import (
-    BLOAT,
-    DB_DOWN,
-    DOWN,
-    FULL,
-    LEAK,
-    TOPOLOGY,
-    Fault,
-    Site,
-    a_policy,
-)
+from tests.simulation.site import DB_DOWN, DOWN, Site, a_policy
+from tests.simulation.vigil import Vigil
 from tests.simulation.world import World
 
-DAY, REST = 86400.0, 3 * 3600.0
-MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one: a history needs no disk
+REST = 3 * 3600.0
+MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +98,10 @@ class History:
             verifier=Looks(self),
             pager=Phone(self),
             action=lambda step: Doing(self, step),
-            changed=lambda change: self.auditor.changed(change),
-            stored=lambda body: self.auditor.stored(body),
-            started=lambda: self.auditor.kept(),
-            reconciled=lambda event: self.auditor.reconciled(event),
+            changed=lambda change: self.auditor.changed(change),  # noqa: PLW0108 - it is made last
+            stored=lambda body: self.auditor.stored(body),  # noqa: PLW0108 - it is made last
+            started=lambda: self.auditor.kept(),  # noqa: PLW0108 - it is made last
+            reconciled=lambda event: self.auditor.reconciled(event),  # noqa: PLW0108 - it is made last
         )
         self.process = Process(
             self.world,
@@ -126,7 +118,15 @@ class History:
             self.prometheus,
             self.humans,
             self.process,
+        )
+        self.vigil = Vigil(
+            self.world,
+            self.policy,
+            self.prometheus,
+            self.humans,
+            self.process,
             self.alertmanagers.muted,
+            self.auditor.paged,
         )
         self.applied: dict[tuple[str, str], bool | None] = {}
         self.tried: dict[tuple[str, str], int] = {}
@@ -137,7 +137,7 @@ class History:
         try:
             self._plan()
             self.process.start()
-            self.auditor.watch()
+            self.vigil.watch()
             self.world.run(DAY)
             self._finish()
             self.world.run(DAY + REST)
@@ -161,7 +161,7 @@ class History:
     def _plan(self) -> None:
         stir = self.process.stir
         self.prometheus.on_change.append(stir)
-        self.humans.on_order += [stir, self.auditor.disturb]
+        self.humans.on_order += [stir, self.vigil.disturb]
         faults = self.world.chance("faults")
         plan = faults_apart if self.kind.is_fair else faults_of_a_day
         begins = []
@@ -183,7 +183,7 @@ class History:
 
     def _disturbed(self, event: Callable[[], None]) -> None:
         event()
-        self.auditor.disturb()
+        self.vigil.disturb()
         self.process.stir()
 
     def _doom(self, writes: int, how: int) -> None:
@@ -232,7 +232,7 @@ class History:
         self.humans.finish()
         self.alertmanagers.silenced_until.clear()
         self.pager_is_down = False
-        self.auditor.disturb()
+        self.vigil.disturb()
         self.process.stir()
 
     # -- ties ----------------------------------------------------------------------------
@@ -307,7 +307,7 @@ class Phone:
         self.history.auditor.page(incident_id, target, runbook)
         if self.history.kind.is_fair:
             return
-        if known is None and self.history.chance.random() < 0.6:  # noqa: PLR2004
+        if known is None and self.history.chance.random() < 0.6:
             come = partial(self._comes, target, runbook)
             self.history.world.after(self.history.chance.uniform(600, 9000), come)
 
@@ -320,9 +320,9 @@ class Phone:
     def _comes(self, target: str, runbook: str) -> None:
         for fault in [f for f in self.history.site.faults if f.symptom[1] == target]:
             self.history.site.ends(fault, "by a human")
-        if self.history.chance.random() < 0.5:  # noqa: PLR2004
+        if self.history.chance.random() < 0.5:
             self.history.humans.reset(runbook, target)
-        self.history.auditor.disturb()
+        self.history.vigil.disturb()
 
 
 class Doing(Action):
@@ -336,9 +336,9 @@ class Doing(Action):
         if self._history.kind.is_fair:
             return Ready()
         mood = self._history.chance.random()
-        if mood < 0.05:  # noqa: PLR2004
+        if mood < 0.05:
             return NotYet("it is still starting")
-        return Refused("it is stopped by a human") if mood < 0.07 else Ready()  # noqa: PLR2004
+        return Refused("it is stopped by a human") if mood < 0.07 else Ready()
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         history, key = self._history, (target.key, self._step.action)
@@ -359,7 +359,7 @@ class Doing(Action):
 
     def probe(self, target: Target, *, intended_at: object) -> Effect:
         applied = self._history.applied.get((target.key, self._step.action))
-        if self._history.chance.random() < 0.2:  # noqa: PLR2004
+        if self._history.chance.random() < 0.2:
             return Effect.UNKNOWN
         return Effect.DONE if applied else Effect.NOT_DONE
 
@@ -392,93 +392,4 @@ def _moments(chance: Random, mean: float, faults: list[float]) -> list[float]:
     """About so many; most of them soon before or after a fault, where they matter."""
     count = int(chance.expovariate(1 / mean)) if mean else 0
     near = [chance.choice(faults) + chance.uniform(-200, 400) for _ in range(count)]
-    return [
-        max(0.0, at) if chance.random() < 0.7 else chance.uniform(0, DAY * 0.95)  # noqa: PLR2004
-        for at in near
-    ]
-
-
-def faults_of_a_day(chance: Random) -> list[tuple[float, Fault]]:
-    """When, and what; one kind after the other with a random number of each."""
-    found: list[tuple[float, Fault]] = []
-    for _ in range(chance.choice((1, 2, 3, 4, 6))):
-        at = chance.uniform(0, DAY * 0.9)
-        found += chance.choice(_KINDS)(chance, at)
-    return found
-
-
-def faults_apart(chance: Random) -> list[tuple[float, Fault]]:
-    """So far apart that none has to do with another, and none ends on the brink of a limit."""
-    found: list[tuple[float, Fault]] = []
-    for slot in range(6):
-        at, ends = 7000.0 + slot * 12000.0, 9000.0
-        symptom, action = chance.choice(_MENDED_BY)
-        mended = frozenset({action})
-        match chance.choice(("mended", "mended", "second try", "useless", "leak", "storm")):
-            case "mended":
-                found.append((at, Fault(symptom, mended, 1, None, ends)))
-            case "second try":
-                found.append((at, Fault(symptom, mended, 2, None, ends)))
-            case "useless":
-                found.append((at, Fault(symptom, frozenset(), 1, None, ends)))
-            case "leak":
-                found.append((at, Fault(symptom, mended, 1, 2500.0, ends)))
-            case _:
-                services = ("cache", "edge", "mail", "monitor")
-                heals = frozenset({"restart"})
-                found += [(at, Fault((DOWN, s), heals, 1, None, ends)) for s in services]
-    return found
-
-
-def _plain(chance: Random, at: float) -> list[tuple[float, Fault]]:
-    symptom, action = chance.choice(_MENDED_BY)
-    ends = chance.choice((None, None, chance.uniform(20, 4000)))
-    return [(at, Fault(symptom, frozenset({action}), chance.choice((1, 1, 2)), None, ends))]
-
-
-def _stubborn(chance: Random, at: float) -> list[tuple[float, Fault]]:
-    return [(at, Fault(chance.choice(_MENDED_BY)[0]))]
-
-
-def _leak(chance: Random, at: float) -> list[tuple[float, Fault]]:
-    back = chance.choice((900.0, 5400.0, 5400.0, 9000.0))
-    symptom, action = chance.choice([((LEAK, "worker"), "recycle"), ((DOWN, "mail"), "restart")])
-    return [(at, Fault(symptom, frozenset({action}), 1, back))]
-
-
-def _flap(chance: Random, at: float) -> list[tuple[float, Fault]]:
-    symptom, _ = chance.choice(_MENDED_BY)
-    period = chance.choice((20.0, 60.0, 200.0))
-    return [
-        (at + n * period, Fault(symptom, frozenset(), 1, None, period * chance.uniform(0.2, 0.9)))
-        for n in range(20)
-    ]
-
-
-def _storm(chance: Random, at: float) -> list[tuple[float, Fault]]:
-    services = chance.sample(sorted(set(TOPOLOGY) - {"db"}), chance.randint(3, 7))
-    ends = chance.uniform(100, 4000)
-    mend = frozenset({"restart"})
-    return [
-        (at + chance.uniform(0, 60), Fault((DOWN, service), mend, 1, None, ends))
-        for service in services
-    ]
-
-
-def _chain(chance: Random, at: float) -> list[tuple[float, Fault]]:
-    ends = chance.choice((None, 300.0, 3000.0))
-    return [(at, Fault((DB_DOWN, "db"), frozenset({"restart-db"}), 1, None, ends, spreads=True))]
-
-
-_KINDS = (_plain, _plain, _plain, _stubborn, _leak, _flap, _storm, _chain)
-_MENDED_BY = (
-    *(((DOWN, service), "restart") for service in ("web-a", "web-b", "worker", "edge", "mail")),
-    ((DOWN, "web-a"), "recreate"),
-    ((DOWN, "monitor"), "restart"),
-    ((DB_DOWN, "db"), "restart-db"),
-    ((FULL, "cache"), "flush-keys"),
-    ((FULL, "cache"), "flush-all"),
-    ((LEAK, "worker"), "recycle"),
-    ((LEAK, "web-b"), "recycle"),
-    ((BLOAT, "db"), "vacuum"),
-)
+    return [max(0.0, at) if chance.random() < 0.7 else chance.uniform(0, DAY * 0.95) for at in near]

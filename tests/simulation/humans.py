@@ -170,7 +170,7 @@ class Humans:
         take = partial(self._take_lock, until)
         if self._says("takes the deploy lock", take):
             self._deploy_until = now + seconds
-            if self.chance.random() < 0.7:  # noqa: PLR2004 - the others forget it
+            if self.chance.random() < 0.7:
                 self.world.after(self.chance.uniform(30, 900), self._releases)
 
     def _take_lock(self, until: object) -> None:
@@ -197,7 +197,7 @@ class Humans:
             now = self.world.seconds
             work = Work(number[0], target, now, now + seconds)
             self._works.append(work)
-            if self.chance.random() < 0.5:  # noqa: PLR2004
+            if self.chance.random() < 0.5:
                 self.world.after(self.chance.uniform(60, 600), partial(self._ends_work, work))
 
     def _ends_work(self, work: Work) -> None:
@@ -227,9 +227,9 @@ class Humans:
         for question in asked:
             about = f"{question['runbook']}/{question['target']}"
             mood = (self.chance if self.zeal else self.world.chance(about)).random()
-            if mood < 0.75:  # noqa: PLR2004
+            if mood < 0.75:
                 run, plan = int(str(question["run_id"])), str(question["plan_hash"])
-                yes = mood < 0.65  # noqa: PLR2004
+                yes = mood < 0.65
                 self._decides(run, plan, Decision.APPROVED if yes else Decision.DENIED)
         self._told()
 

@@ -230,7 +230,9 @@ class Process:
         held = self.peek("SELECT min(hold_until) FROM runs WHERE state = 'effective'")[0][0]
         due = self.world.seconds + seconds
         if held is not None:
-            due = min(due, max((to_time(held) - START).total_seconds(), self.world.seconds) + INTERVAL)
+            due = min(
+                due, max((to_time(held) - START).total_seconds(), self.world.seconds) + INTERVAL
+            )
         self.world.at(due, partial(self._turn, self._alarm))
 
     def _last_event(self) -> int:

@@ -176,5 +176,3 @@ class Prometheus:
     def _changed(self) -> None:
         for told in self.on_change:
             told()
-
-

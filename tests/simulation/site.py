@@ -55,7 +55,7 @@ def a_policy(chance: Random) -> Policy:
         storm=StormLimits(targets=chance.choice((3, 5)), at_least=4),
         concurrency=chance.choice((1, 1, 2)),
         windows={"night": night, "quiet": quiet},
-        quiet_windows=("quiet",) if chance.random() < 0.3 else (),  # noqa: PLR2004
+        quiet_windows=("quiet",) if chance.random() < 0.3 else (),
         groups={"web": Group(("web-a", "web-b"), 1)},
         never_touch=frozenset({"c-prometheus"}),
     )

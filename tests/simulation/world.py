@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
+from typing import NoReturn
 
 from tests.fakes import START
 
@@ -55,9 +56,15 @@ class World:
             event()
         self.seconds = until
 
+    def broken(self, what: str) -> NoReturn:
+        self.tell(f"BROKEN: {what}")
+        raise Broken(what)
+
     def story(self) -> str:
         """The timeline for a human."""
-        return "\n".join(f"{START + timedelta(seconds=t):%d %H:%M:%S} {x}" for t, x in self.timeline)
+        return "\n".join(
+            f"{START + timedelta(seconds=t):%d %H:%M:%S} {x}" for t, x in self.timeline
+        )
 
 
 class _Thread:

@@ -62,7 +62,9 @@ def monitoring(loop: Loop) -> Monitoring:
     return loop.alerts
 
 
-def a_run(loop: Loop, runbook: str, target: str, state: str, claimed: float, ended: float) -> None:
+def a_run(
+    loop: Loop, runbook: str, target: str, state: str, *, claimed: float, ended: float
+) -> None:
     """Of another incident: so many seconds ago; `ended` 0: it is under way."""
     now = loop.clock()
     at = [to_text(now - timedelta(seconds=seconds)) for seconds in (claimed, ended)]
@@ -162,39 +164,39 @@ def last_one_that_serves(path: Path) -> Loop:
 
 def excluded(path: Path) -> Loop:
     loop = a_scene(path, concurrency=2)
-    a_run(loop, "x", "edge", "executing", 5, 0)
+    a_run(loop, "x", "edge", "executing", claimed=5, ended=0)
     return loop
 
 
 def one_at_a_time(path: Path) -> Loop:
     loop = a_scene(path)
-    a_run(loop, "x", "cache", "executing", 5, 0)
+    a_run(loop, "x", "cache", "executing", claimed=5, ended=0)
     return loop
 
 
 def cooling(path: Path) -> Loop:
     loop = a_scene(path)
-    a_run(loop, "restart", "web", "held", 700, 10)
+    a_run(loop, "restart", "web", "held", claimed=700, ended=10)
     return loop
 
 
 def tried(path: Path) -> Loop:
     loop = a_scene(path)
     for claimed in (1800, 3000):
-        a_run(loop, "restart", "web", "held", claimed, claimed - 60)
+        a_run(loop, "restart", "web", "held", claimed=claimed, ended=claimed - 60)
     return loop
 
 
 def spent(path: Path) -> Loop:
     loop = a_scene(path, runs_per_hour=1)
-    a_run(loop, "x", "cache", "held", 1800, 1700)
+    a_run(loop, "x", "cache", "held", claimed=1800, ended=1700)
     return loop
 
 
 def tripped(path: Path) -> Loop:
     loop = a_scene(path)
     for hours in (2, 3, 4):
-        a_run(loop, "restart", "web", "held", hours * 3600, hours * 3600 - 60)
+        a_run(loop, "restart", "web", "held", claimed=hours * 3600, ended=hours * 3600 - 60)
     return loop
 
 
