@@ -53,9 +53,8 @@ class RunLog:
     def incident(self, incident_id: int) -> Incident | None:
         """As it is now; None when it is closed. Errors: JournalUnavailable."""
         with self._database.transaction() as database:
-            return next(
-                map(self._incident, database.all("open_incident_again", id=incident_id)), None
-            )
+            rows = database.all("open_incident_again", id=incident_id)
+            return self._incident(rows[0]) if rows else None
 
     def close_mended(self, now: datetime) -> int:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
@@ -196,9 +195,8 @@ class RunLog:
             self._end(row, ending, now)
             lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
         since = (now - to_time(lead["starts_at"])).total_seconds()
-        self._tell(
-            row, ending.state, ending.reason, since if ending.state is State.EFFECTIVE else None
-        )
+        mended = since if ending.state is State.EFFECTIVE else None
+        self._tell(row, ending.state, ending.reason, mended)
 
     def interrupt_all(self, now: datetime) -> int:
         """At start: whatever a dead process left is interrupted. Errors: JournalUnavailable."""
