@@ -4,7 +4,7 @@ Rule: nothing starts on a config with a mistake, and one look names all of them.
 """
 
 import zoneinfo
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
@@ -24,15 +24,19 @@ from remediator.checks import (
     RunningCheck,
     Verification,
 )
+from remediator.config_guards import WindowSection
+from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
+    BackupSection,
     CheckSection,
+    ComposeSection,
     ConfigFile,
     RunbookSection,
     SwitchSection,
     TargetSection,
-    WindowSection,
 )
+from remediator.config_stack import listed_services, with_stack
 from remediator.policy import (
     Group,
     Mode,
@@ -44,7 +48,14 @@ from remediator.policy import (
     Step,
     StormLimits,
 )
-from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
+from remediator.topology import (
+    BackupFiles,
+    ColourSwitch,
+    ComposeProject,
+    PostgresAddress,
+    RedisAddress,
+    Target,
+)
 from remediator.windows import DAYS, Window
 
 _MODE_OF_RISK = {"safe": "auto", "disruptive": "auto", "data": "approve"}
@@ -68,6 +79,10 @@ class Config:
     external_url: str
     reconcile_interval_seconds: float
     dependency_settle_seconds: float
+    retention_seconds: float
+    watchdog: WatchdogSection | None
+    heartbeat: HeartbeatSection | None
+    github: GithubSection | None
 
 
 def load_config(
@@ -156,12 +171,16 @@ def _build(file: ConfigFile) -> Config:
         external_url=file.external_url,
         reconcile_interval_seconds=file.reconcile_interval,
         dependency_settle_seconds=file.dependency_settle,
+        retention_seconds=file.retention,
+        watchdog=file.watchdog,
+        heartbeat=file.heartbeat,
+        github=file.github,
     )
 
 
 def _policy(file: ConfigFile) -> Policy:
     runbooks = [_runbook(section) for section in file.runbooks]
-    excludes = _excludes(file.topology)
+    excludes = _excludes(file.topology, file.runbooks)
     return Policy(
         mode=Mode(file.mode),
         max_data_age_seconds=file.prometheus.max_data_age,
@@ -212,13 +231,32 @@ def _window(section: WindowSection) -> Window:
     )
 
 
-def _excludes(topology: Mapping[str, TargetSection]) -> dict[str, frozenset[str]]:
-    """A switch works on nginx and on its colours: none of them may be worked on meanwhile."""
+def _excludes(
+    topology: Mapping[str, TargetSection], runbooks: Sequence[RunbookSection]
+) -> dict[str, frozenset[str]]:
+    """A switch works on nginx and on its colours: none of them may be worked on meanwhile.
+
+    The same for a target whose entry restarts others, and for what nginx reads for it.
+    """
     pairs = {
         (key, other)
         for key, section in topology.items()
         if section.switch
         for other in (section.switch.nginx, *section.switch.colours.values())
+    }
+    pairs |= {
+        (entry.target.key, other)
+        for entry in runbooks
+        if entry.target.key
+        for step in entry.steps
+        for other in listed_services(step)
+        if other != entry.target.key
+    }
+    pairs |= {
+        (key, part.nginx)
+        for key, section in topology.items()
+        for part in (section.certificate, section.maintenance)
+        if part is not None and part.nginx != key
     }
     both_ways = pairs | {(other, key) for key, other in pairs}
     return {key: frozenset(b for a, b in both_ways if a == key) for key in topology}
@@ -231,7 +269,7 @@ def _target(
     topology: Mapping[str, TargetSection],
 ) -> Target:
     redis, postgres = section.redis, section.address
-    return Target(
+    target = Target(
         key=key,
         tier=section.tier,
         container=section.container,
@@ -240,7 +278,31 @@ def _target(
         excludes=excludes,
         redis=RedisAddress(**redis.model_dump()) if redis else None,
         postgres=PostgresAddress(**postgres.model_dump()) if postgres else None,
+        backup=_backup(section.backup) if section.backup else None,
         switch=_switch(section.switch, topology) if section.switch else None,
+        compose=_compose(section.compose) if section.compose else None,
+    )
+    return with_stack(target, section, {key: other.container for key, other in topology.items()})
+
+
+def _compose(section: ComposeSection) -> ComposeProject:
+    return ComposeProject(
+        name=section.project,
+        files=tuple(section.files),
+        engine_url=section.engine,
+        services=tuple(section.services),
+        environment=dict(section.environment),
+    )
+
+
+def _backup(section: BackupSection) -> BackupFiles:
+    scratch = section.scratch
+    return BackupFiles(
+        folder=section.folder,
+        pattern=section.pattern,
+        member=section.member,
+        status_file=section.status_file,
+        scratch=PostgresAddress(**scratch.model_dump()) if scratch else None,
     )
 
 
@@ -251,6 +313,11 @@ def _switch(section: SwitchSection, topology: Mapping[str, TargetSection]) -> Co
         live_url=section.live_url,
         colours=dict(section.colours),
         ready_probes=dict(section.ready_probes),
+        containers={
+            colour: tuple(topology[name].container or name for name in (key, *along))
+            for colour, key in section.colours.items()
+            for along in [section.along.get(colour, [])]
+        },
     )
 
 

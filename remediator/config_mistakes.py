@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import override
 
 from remediator.actions import ActionType
-from remediator.config_schema import GroupSection, RunbookSection, TargetSection
+from remediator.config_guards import GroupSection
+from remediator.config_schema import RunbookSection, TargetSection
+from remediator.config_stack import unfit_step, unknown_nginx
 
 
 class Mistake(NamedTuple):
@@ -67,6 +69,7 @@ def broken_names(raw: Mapping[str, object], actions: Mapping[str, ActionType]) -
     targets = _well_formed(TargetSection, topology)
     entries = _well_formed(RunbookSection, dict(enumerate(listed)))
     yield from _topology_names(targets, set(topology))
+    yield from (Mistake(*found) for found in unknown_nginx(targets, set(topology)))
     yield from _never_touched(raw, targets)
     yield from _group_names(raw, set(topology))
     yield from _window_names(raw, entries)
@@ -75,6 +78,10 @@ def broken_names(raw: Mapping[str, object], actions: Mapping[str, ActionType]) -
         yield from _runbook_names(entry, where, set(topology), ids)
         yield from _steps(entry, where, actions)
         yield from _own_probes(entry, where, targets)
+        for number, step in enumerate(entry.steps):
+            path = f"{where}.steps[{number}]"
+            found = unfit_step(step, path, entry.target.key, targets, set(topology))
+            yield from (Mistake(*mistake) for mistake in found)
     yield from _repeated(entries)
     if len(entries) == len(listed):  # else the ladder that leads there may be unreadable
         yield from _never_started(entries)
@@ -110,6 +117,9 @@ def _topology_names(targets: Mapping[str, TargetSection], keys: set[str]) -> Ite
             yield from _known(target.switch.nginx, keys, f"topology.{key}.switch.nginx")
             for colour, name in target.switch.colours.items():
                 yield from _known(name, keys, f"topology.{key}.switch.colours.{colour}")
+            for colour, names in target.switch.along.items():
+                for index, name in enumerate(names):
+                    yield from _known(name, keys, f"topology.{key}.switch.along.{colour}[{index}]")
 
 
 def _known(name: str, keys: set[str], path: str) -> Iterator[Mistake]:

@@ -4,35 +4,22 @@ Rule: only what one value can say about itself. What needs two values (a name th
 lead somewhere) is checked in `remediator/config.py`.
 """
 
-import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from remediator.config_guards import (
+    ApprovalSection,
+    BreakerSection,
+    GlobalLimits,
+    GroupSection,
+    StormSection,
+    WindowSection,
+)
+from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
+from remediator.config_stack import StackSection
+from remediator.config_values import Listen, Name, Port, Positive, Section, Url
 from remediator.durations import Seconds
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-Url = Annotated[str, Field(pattern=r"^(http|https|tcp|unix)://[^\s]+$")]
-Listen = Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Positive = Annotated[Seconds, Field(gt=0)]
-ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-
-def _known_zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, zoneinfo.ZoneInfoNotFoundError):
-        raise ValueError(f"{name!r} is not a time zone like Europe/Rome") from None
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class WebhookSection(Section):
@@ -56,77 +43,6 @@ class UrlSection(Section):
     """Where it listens, as seen from the remediator."""
 
 
-class ApprovalSection(Section):
-    timeout: Positive = 900.0
-    """A question that nobody answers by then is withdrawn and a human called; an approval is as
-    good for this long."""
-
-
-class WindowSection(Section):
-    days: Annotated[list[Day], Field(min_length=1)]
-    """The days of the week on which it begins."""
-    from_: Annotated[ClockTime, Field(alias="from")]
-    """When it begins, local time."""
-    to: ClockTime
-    """When it ends; before `from`, it is of the next day."""
-    timezone: Zone = "UTC"
-    """Whose clocks these are, as in Europe/Rome."""
-    weeks: list[Literal[1, 2, 3, 4, 5, -1]] = Field(default_factory=list)
-    """Only in these weeks of the month; -1 is the last. Empty: in all."""
-
-    @model_validator(mode="after")
-    def has_a_length(self) -> "WindowSection":
-        if self.from_ == self.to:
-            raise ValueError("from and to are the same: it would never hold")
-        return self
-
-
-class GroupSection(Section):
-    members: Annotated[list[Name], Field(min_length=2)]
-    """Topology keys that stand in for one another."""
-    min_healthy: Annotated[int, Field(ge=1)] = 1
-    """A member that serves is not taken down unless so many others serve."""
-
-
-class GlobalLimits(Section):
-    runs_per_hour: Annotated[int, Field(ge=0)] = 6
-    """Runs in an hour, over all targets and runbooks."""
-    runs_per_day: Annotated[int, Field(ge=0)] = 12
-    """Runs in a day, over all targets and runbooks."""
-    concurrency: Annotated[int, Field(ge=1, le=10)] = 1
-    """Runs at once, over all targets; entries whose risk is safe are not counted."""
-    max_alert_age: Positive = 86400.0
-    """An alert that has fired for longer is left to a human."""
-
-
-class BreakerSection(Section):
-    failures: Annotated[int, Field(ge=1, le=10)] = 2
-    """So many failed runs in a row open the breaker."""
-    runs: Annotated[int, Field(ge=1, le=10)] = 3
-    """So many runs in the time of `within` open it, however they ended."""
-    within: Positive = 6 * 3600.0
-    """The time that `runs` counts in."""
-    runs_per_day: Annotated[int, Field(ge=1, le=10)] = 6
-    """So many runs in a day open it."""
-    trial_after: Positive = 6 * 3600.0
-    """An entry whose risk is safe may try once more after this."""
-    clean: Seconds = 2 * 3600.0
-    """A success ends a row of failures only if nothing had to be run for so long after it."""
-
-
-class StormSection(Section):
-    targets: Annotated[int, Field(ge=1)] = 5
-    """More targets than this that broke at once are a storm."""
-    within: Positive = 120.0
-    """The time that `targets` counts in."""
-    share: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """More than this part of all services, each broken by itself, is a storm too."""
-    at_least: Annotated[int, Field(ge=2)] = 3
-    """Fewer broken services than this are never a storm by their share."""
-    calm: Seconds = 300.0
-    """Nothing is begun until it has been calm for this long."""
-
-
 class RedisSection(Section):
     host: str
     """Host name or address."""
@@ -134,6 +50,8 @@ class RedisSection(Section):
     """Its TCP port."""
     cache_db: Annotated[int, Field(ge=0, le=1024)]
     """The database that may be flushed; no other is touched."""
+    broker_db: Annotated[int, Field(ge=0, le=1024)] | None = None
+    """The database of Celery's broker; it is only read, for tasks that are stuck."""
     password_file: str | None = None
     """Holds the password."""
 
@@ -149,6 +67,21 @@ class PostgresSection(Section):
     """The role to connect as."""
     password_file: str | None = None
     """Holds the password."""
+    mountpoint: str | None = None
+    """The exporter's `mountpoint` of the disk that holds its data."""
+
+
+class BackupSection(Section):
+    folder: str
+    """The folder of the backups."""
+    pattern: Annotated[str, Field(pattern=r"^[^/]+$")]
+    """The file names, as in `*.tar.gz`; the newest counts."""
+    member: Annotated[str, Field(min_length=1)] = "*/dump.sql.gz"
+    """The dump in a tar file."""
+    status_file: str
+    """Written after each successful trial restore; give the exporter the same as `verification`."""
+    scratch: PostgresSection | None = None
+    """Where trials are made; without it, a database beside the one under care."""
 
 
 class SwitchSection(Section):
@@ -162,6 +95,8 @@ class SwitchSection(Section):
     """Each colour with the topology key of its service."""
     ready_probes: dict[Name, Name]
     """Each colour with the probe that must be good before it gets the traffic."""
+    along: dict[Name, list[Name]] = Field(default_factory=dict)
+    """Topology keys that are started along with a colour, such as its workers."""
 
     @model_validator(mode="after")
     def each_colour_has_a_probe(self) -> "SwitchSection":
@@ -170,7 +105,20 @@ class SwitchSection(Section):
         return self
 
 
-class TargetSection(Section):
+class ComposeSection(Section):
+    project: Name
+    """The project's name."""
+    files: Annotated[list[str], Field(min_length=1)]
+    """The compose files, as the remediator sees them."""
+    engine: Url
+    """An engine that may create containers. Whoever can ask it is root on its host."""
+    services: list[Name] = Field(default_factory=list)
+    """Only these services; empty: all of the project."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of the compose files. No secrets: they belong into files."""
+
+
+class TargetSection(StackSection):
     tier: Literal["data", "app", "edge"]
     """What kind of thing it is; data is touched last."""
     container: Name | None = None
@@ -178,13 +126,17 @@ class TargetSection(Section):
     probes: list[Name] = Field(default_factory=list)
     """The exporter's probes that say whether it is healthy."""
     depends_on: list[Name] = Field(default_factory=list)
-    """While an alert fires on one of these, nothing is done here."""
+    """While an alert of more than severity P2 fires on one of these, nothing is done here."""
     redis: RedisSection | None = None
     """For the flush actions."""
     address: PostgresSection | None = None
     """For the actions on a database."""
+    backup: BackupSection | None = None
+    """For the actions on its backup."""
     switch: SwitchSection | None = None
     """For the action that switches the live colour."""
+    compose: ComposeSection | None = None
+    """For the action that creates what is gone."""
 
 
 class TargetRef(Section):
@@ -283,8 +235,7 @@ class StepSection(Section):
     timeout: Positive
     """A step that takes longer has failed."""
     repeat: Literal["never", "if_not_done"]
-    """What a start does that finds the step begun: never again, or if the action sees that it was
-    not done."""
+    """What a start does that finds it begun: never again, or if the action sees it was not done."""
 
 
 class RunbookSection(Section):
@@ -343,6 +294,14 @@ class ConfigFile(Section):
     """Prometheus is asked what fires at least this often."""
     dependency_settle: Seconds = 30.0
     """A dependency counts as broken until it has been quiet for this long."""
+    retention: Annotated[Seconds, Field(ge=7 * 24 * 3600)] = 400 * 24 * 3600.0
+    """How long closed incidents are remembered; what guards still count stays longer."""
+    watchdog: WatchdogSection | None = None
+    """Whether the chain of alerting is silent."""
+    heartbeat: HeartbeatSection | None = None
+    """An outside service that calls when the remediator is silent."""
+    github: GithubSection | None = None
+    """Where an issue is written about an incident that was not mended or came back."""
     limits: GlobalLimits = GlobalLimits()
     """Over everything: a storm ends at a human."""
     breaker: BreakerSection = BreakerSection()

@@ -181,7 +181,7 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted) ->
     except RemediationError as error:
         now = ports.clock()
         if row is not None:
-            ports.journal.outcome(row, "failed", str(error), {}, now)
+            ports.journal.outcome(row, "failed", str(error), error.evidence, now)
         overran = now - began >= timedelta(seconds=step.timeout_seconds)
         reason = Reason.ACTION_TIMEOUT if overran else Reason.ACTION_FAILED
         return Ending(State.FAILED, reason, str(error))

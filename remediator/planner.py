@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from remediator.alerts import Alert, AlertStatus
 from remediator.checks import CheckSpec, ProbesCheck
@@ -86,11 +87,10 @@ def plan_of(runbook_id: str, labels: Mapping[str, str], policy: Policy) -> Plan 
     target = policy.topology.get(key) if key else None
     if target is None:
         return NoPlan(Reason.UNKNOWN_TARGET, f"{(key or '')[:100]!r} is not a key of the topology")
-    return Plan(runbook, target, dict(labels))
+    return Plan(runbook, target, labels)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """An alert that a runbook answers, with the plan that says on which target."""
 
     alert: Alert

@@ -16,7 +16,14 @@ from remediator.topology import Target
 
 
 class RemediationError(Exception):
-    """Something an edge could not do. The message says what, on which target, what to do."""
+    """Something an edge could not do. The message says what, on which target, what to do.
+
+    `evidence` goes to the journal, as that of a Done.
+    """
+
+    def __init__(self, message: str, evidence: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.evidence: Mapping[str, object] = evidence or {}
 
 
 class Transient(RemediationError):
@@ -152,19 +159,24 @@ class Verifier(Protocol):
         ...
 
 
-class Pager(Protocol):
-    """Tells a human through Alertmanager. Called again and again while an escalation is open."""
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An alert of ours. The labels are its identity: they stay while the annotations change."""
 
-    def page(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
-        """Fire, or keep firing, the alert of this incident. Errors: Transient, Permanent."""
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    url: str
+
+
+class Pager(Protocol):
+    """Tells humans through Alertmanager. Called again and again while there is something."""
+
+    def fire(self, notice: Notice) -> None:
+        """Fire, or keep firing. Errors: Transient, Permanent."""
         ...
 
-    def clear(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
-        """End the alert that `page` fired with the same arguments. Errors: Transient, Permanent."""
+    def end(self, notice: Notice) -> None:
+        """End the alert that was fired with the same labels. Errors: Transient, Permanent."""
         ...
 
 

@@ -106,7 +106,7 @@ class Prometheus:
         if self._settle_seconds <= 0:
             return frozenset()
         window = f"{math.ceil(self._settle_seconds * 1000)}ms"
-        fired = f'last_over_time(ALERTS{{alertstate="firing"}}[{window}])'
+        fired = f'last_over_time(ALERTS{{alertstate="firing",severity!~"P2|P3|none"}}[{window}])'
         services = self.query(f"count by (service) ({fired})")
         return frozenset(series.labels.get("service", "") for series in services)
 

@@ -204,23 +204,38 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """A call for a human, `is_open` until its incident closes. `sent_at`: when it last went out."""
+    """Why a human is called."""
 
-    incident_id: int
-    target: str
     runbook: str
     reason: Reason
     summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What humans are told of an incident, `is_open` until it closes.
+
+    An escalation, or, when it has none, its progress. `sent_at`: when it last went out.
+    """
+
+    incident_id: int
+    severity: str
+    escalation: Escalation | None
     sent_at: datetime | None
     is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run entered a state. `seconds_to_mend`: only of an effective one, since its alert began."""
+    """A run entered a state.
+
+    `seconds_to_mend`: only of an effective one, since its alert began; `seconds_to_act`: only
+    with the first step of its incident, since its alert was told.
+    """
 
     runbook: str
     target: str
     state: State
     reason: Reason | None
     seconds_to_mend: float | None = None
+    seconds_to_act: float | None = None

@@ -7,7 +7,7 @@ ends that work, calls a human and nothing else.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ class Duties(NamedTuple):
     abandon: Callable[[Incident, str], None]
     reconcile: Callable[[], None]
     page: Callable[[], None]
+    beside: Mapping[str, Callable[[], None]]  # by lane; once a turn, and none waits for another
 
 
 class Worker:
@@ -51,6 +52,10 @@ class Worker:
     def wake(self) -> None:
         """Something was told: look at once. Never blocks."""
         self._demand(reconcile=True)
+
+    def page(self) -> None:
+        """There is something to tell humans. Never blocks."""
+        self._start("page", self._duties.page)
 
     def stop(self, timeout_seconds: float) -> bool:
         """Start nothing more and wait for what is under way. False when some did not end."""
@@ -85,6 +90,8 @@ class Worker:
             if reconcile:
                 self._start("reconcile", self._reconcile_lane)
             self._start("page", self._duties.page)
+            for lane, work in self._duties.beside.items():
+                self._start(lane, work)
 
     def _start(self, lane: str, work: Callable[..., None], *arguments: Incident) -> None:
         """On a thread of its own, unless the lane is busy: then once more when it is free."""

@@ -15,6 +15,7 @@ from remediator.ports import (
     Effect,
     Finding,
     FiringAlert,
+    Notice,
     NotifiedAlert,
     NotYet,
     Ready,
@@ -116,22 +117,31 @@ class FakeActions:
 
 @dataclass
 class FakePager:
-    """Remembers calls. `down`: nobody can be told."""
+    """Remembers calls. `down`: nobody can be told.
+
+    `paged` and `cleared` are of escalations; `said` holds every notice, `over` the ended ones.
+    """
 
     paged: list[tuple[int, str, Reason]] = field(default_factory=list)
     cleared: list[int] = field(default_factory=list)
+    said: list[Notice] = field(default_factory=list)
+    over: list[Notice] = field(default_factory=list)
     down: bool = False
 
-    def page(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
-        if self.down:
-            raise Transient("cannot tell Alertmanager; see that it runs")
-        self.paged.append((incident_id, target, reason))
+    def fire(self, notice: Notice) -> None:
+        self._reached()
+        self.said.append(notice)
+        labels = notice.labels
+        if labels["alertname"] == "RemediationEscalated":
+            call = (int(labels["incident"]), labels["service"], Reason(labels["reason"]))
+            self.paged.append(call)
 
-    def clear(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
+    def end(self, notice: Notice) -> None:
+        self._reached()
+        self.over.append(notice)
+        if notice.labels["alertname"] == "RemediationEscalated":
+            self.cleared.append(int(notice.labels["incident"]))
+
+    def _reached(self) -> None:
         if self.down:
             raise Transient("cannot tell Alertmanager; see that it runs")
-        self.cleared.append(incident_id)

@@ -1,5 +1,6 @@
 """The remediator's web application on a real journal, without a socket."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from werkzeug.test import TestResponse
 
 from remediator.metrics import BreakerGauges, RunGauges
 from remediator.policy import Policy
+from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
 from tests.builders import Loop, a_policy
 
@@ -26,6 +28,8 @@ class Site:
         self.loop = Loop(path, policy=policy or a_policy())
         self.woken = 0
         self.late = False
+        self.watchdog = Watchdog("Watchdog", timedelta(minutes=5), self.loop.clock())
+        self.loop.metrics.watch(lambda: self.watchdog.seen_at)
         self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
         past = lambda: self.loop.runs.past(self.loop.clock())  # noqa: E731
         self.loop.metrics.registry.register(BreakerGauges(self.loop.policy, past))
@@ -43,6 +47,8 @@ class Site:
                 late=lambda: self.late,
                 clock=self.loop.clock,
                 version="0",
+                watchdog=self.watchdog,
+                external_url="http://remediator/",
             )
         ).test_client()
 

@@ -15,7 +15,7 @@ from remediator.actions import engine, postgres
 from remediator.actions.clients import Clients, Deadline, Params
 from remediator.actions.evidence import log_tail
 from remediator.durations import Seconds
-from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
+from remediator.ports import Done, Effect, NotYet, Permanent, Ready, Refused, RemediationError
 from remediator.topology import PostgresAddress, Target
 
 _LOOK_SECONDS = 5.0
@@ -50,7 +50,7 @@ class RestartService:
     params: RestartServiceParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         return _precheck(self.clients, engine.container_name(target))
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
@@ -70,7 +70,7 @@ class RestartDatabase:
     params: RestartDatabaseParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         against = postgres.reason_not_to_restart(_address(target))
         if against is not None:
             return Refused(f"{target.key}: {against}")
@@ -96,7 +96,7 @@ class RestartDatabase:
         return _probe(self.clients, engine.container_name(target), intended_at)
 
 
-def _precheck(clients: Clients, name: str) -> Ready | Refused:
+def _precheck(clients: Clients, name: str) -> Ready | Refused | NotYet:
     with engine.connect(clients.docker_url, timeout_seconds=_LOOK_SECONDS) as docker:
         container = docker.inspect(name)
     refusal = _STATUS_REFUSALS.get(container.status)
@@ -104,7 +104,7 @@ def _precheck(clients: Clients, name: str) -> Ready | Refused:
         return Refused(f"container {name} {refusal.format(exit_code=container.exit_code)}")
     start_period = timedelta(seconds=container.start_period_seconds)
     if container.health == "starting" and clients.clock() < container.started_at + start_period:
-        return Refused(
+        return NotYet(
             f"container {name} started at {container.started_at:%H:%M:%S} UTC and is still in "
             f"its health start period of {container.start_period_seconds:.0f} s; let it start"
         )

@@ -12,6 +12,9 @@ from remediator.ports import AlertState, Check
 from remediator.runs import ACTIVE, Allowed, Blocked
 from remediator.topology import Target
 
+MINOR = frozenset({"P2", "P3", "none"})
+"""Severities of alerts that do not explain why what depends on their service is broken."""
+
 
 def fresh_data(case: Case) -> Allowed | Blocked:
     if case.state is None:
@@ -34,8 +37,9 @@ def still_firing(case: Case) -> Allowed | Blocked:
 def firing_age(case: Case) -> Allowed | Blocked:
     age = (case.now - case.started_at).total_seconds()
     wanted, most = case.plan.runbook.firing_for_seconds, case.policy.max_age_seconds
-    if age > most:
+    if age > most and case.plan.runbook.window is None:
         # Whatever it needs, a machine that tries now what it did not try a day ago is guessing.
+        # What waits for its window was only not tried yet.
         return Blocked(Reason.TOO_OLD, f"firing for {age:.0f} s, longer than {most:.0f} s")
     detail = f"firing for {age:.0f} s, {wanted:.0f} s are wanted"
     return Allowed(detail) if age >= wanted else Blocked(Reason.TOO_YOUNG, detail)
@@ -65,7 +69,7 @@ def dependencies(case: Case) -> Allowed | Blocked:
     if case.state is None:
         return BLIND
     for alert in case.state.firing:
-        if alert.labels.get("service") in needed:
+        if alert.labels.get("severity") not in MINOR and alert.labels.get("service") in needed:
             name, service = alert.labels.get("alertname"), alert.labels["service"]
             return Blocked(Reason.DEPENDENCY_FIRING, f"{name} fires on {service}: mend that first")
     for service in needed:

@@ -1,4 +1,4 @@
-"""Keeps runs: judged, claimed, each step's intent and outcome, ended; and open calls for help.
+"""Keeps runs: judged, claimed, each step's intent and outcome, ended; and that help is needed.
 
 Rule: a claim is one transaction that re-reads what the guards count and writes what they
 said; an intent is on disk before its action starts.
@@ -11,6 +11,7 @@ from sqlite3 import Row
 
 from remediator.journal.database import Database, to_text, to_time
 from remediator.journal.orders import approval, deploy_lock, works
+from remediator.notices import severity_of
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
 from remediator.policy import Step
@@ -20,7 +21,6 @@ from remediator.runs import (
     Approval,
     Change,
     Ending,
-    Escalation,
     Incident,
     Judgement,
     Ledger,
@@ -36,12 +36,17 @@ STAYS_TOLD = timedelta(minutes=15)
 
 class RunLog:
     def __init__(
-        self, database: Database, memory: timedelta, on_change: Callable[[Change], None]
+        self,
+        database: Database,
+        memory: timedelta,
+        on_change: Callable[[Change], None],
+        on_escalated: Callable[[Reason], None] = lambda _: None,
     ) -> None:
-        """`memory`: how far back the guards look. `on_change` is told after each commit."""
+        """`memory`: how far back the guards look. Both callbacks are told after each commit."""
         self._database = database
         self._memory = memory
         self._on_change = on_change
+        self._on_escalated = on_escalated
 
     # -- what there is to do -------------------------------------------------------------
 
@@ -56,11 +61,11 @@ class RunLog:
             rows = database.all("open_incident_again", id=incident_id)
             return self._incident(rows[0]) if rows else None
 
-    def close_mended(self, now: datetime) -> int:
+    def close_mended(self, now: datetime) -> list[str]:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
 
-        One whose success is still watched stays open; one that a human was called for does for
-        STAYS_TOLD at least.
+        The runbook entry of each that was closed. One whose success is still watched stays
+        open; one that a human was called for does for STAYS_TOLD at least.
 
         Errors: JournalUnavailable.
         """
@@ -84,7 +89,7 @@ class RunLog:
                 self._event(now, row["id"], None, "incident_closed", {})
         for run, state, reason in told:
             self._tell(run, state, reason)
-        return len(rows)
+        return [row["runbook"] for row in rows]
 
     # -- a run ---------------------------------------------------------------------------
 
@@ -156,7 +161,11 @@ class RunLog:
             if row is None:
                 return None
             run = self._move(run_id, State.EXECUTING, now, {"step": step.id})
-        self._tell(run, State.EXECUTING, None)
+            incident = {"incident_id": run["incident_id"]}
+            is_first = database.all("steps_before", **incident, id=row)[0]["total"] == 0
+            told_at = to_time(database.all("signal_that_leads", **incident)[0]["received_at"])
+        since = (now - told_at).total_seconds() if is_first else None
+        self._tell(run, State.EXECUTING, None, seconds_to_act=since)
         return row
 
     def outcome(
@@ -227,35 +236,27 @@ class RunLog:
         """Open the incident's one call for a human. Errors: JournalUnavailable."""
         with self._database.transaction() as database:
             words = {"runbook": runbook, "reason": reason.value, "summary": summary}
-            at = to_text(now)
-            if database.do("add_escalation", incident_id=incident_id, at=at, **words) is not None:
+            lead = database.all("signal_that_leads", incident_id=incident_id)[0]
+            key = {
+                "incident_id": incident_id,
+                "severity": severity_of(json.loads(lead["identity"])),
+            }
+            called = database.do("add_escalation", at=to_text(now), **key, **words) is not None
+            if called:
                 self._event(now, incident_id, None, "escalated", words)
-
-    def escalations(self) -> list[Escalation]:
-        """Every call that is not cleared. Errors: JournalUnavailable."""
-        return [
-            Escalation(
-                incident_id=row["incident_id"],
-                target=row["target"],
-                runbook=row["runbook"],
-                reason=Reason(row["reason"]),
-                summary=row["summary"],
-                sent_at=to_time(row["sent_at"]) if row["sent_at"] else None,
-                is_open=row["closed_at"] is None,
-            )
-            for row in self._database.all("escalations_to_send")
-        ]
-
-    def paged(self, incident_id: int, now: datetime, *, cleared: bool) -> None:
-        """The pager took the call, or its end. Errors: JournalUnavailable."""
-        name = "escalation_cleared" if cleared else "escalation_sent"
-        with self._database.transaction() as database:
-            database.do(name, incident_id=incident_id, at=to_text(now))
+        if called:
+            self._on_escalated(reason)
 
     def _tell(
-        self, row: Row, state: State, reason: Reason | None, seconds_to_mend: float | None = None
+        self,
+        row: Row,
+        state: State,
+        reason: Reason | None,
+        seconds_to_mend: float | None = None,
+        seconds_to_act: float | None = None,
     ) -> None:
-        self._on_change(Change(row["runbook"], row["target"], state, reason, seconds_to_mend))
+        place = row["runbook"], row["target"]
+        self._on_change(Change(*place, state, reason, seconds_to_mend, seconds_to_act))
 
     # -- inside a transaction ------------------------------------------------------------
 
@@ -308,8 +309,7 @@ class RunLog:
         )
 
     def _approval(self, run_id: int) -> Approval | None:
-        row = self._database.one("approval", run_id=run_id)
-        return None if row is None else approval(row)
+        return next(map(approval, self._database.all("approval", run_id=run_id)), None)
 
     def _ask(
         self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime

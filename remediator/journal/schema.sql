@@ -1,4 +1,4 @@
--- The journal, version 5. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 6. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -15,6 +15,7 @@ CREATE TABLE incidents (
     opened_at TEXT NOT NULL,
     closed_at TEXT
 ) STRICT;
+CREATE INDEX closed_incidents ON incidents (closed_at) WHERE closed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_open_incident ON incidents (runbook, target) WHERE closed_at IS NULL;
 
 -- An alert of an incident, from the first time it was told until it was resolved.
@@ -27,11 +28,11 @@ CREATE TABLE signals (
     source TEXT NOT NULL CHECK (source IN ('webhook', 'reconcile')),
     starts_at TEXT NOT NULL,
     received_at TEXT NOT NULL,
-    last_seen_at TEXT NOT NULL,
     resolved_at TEXT
 ) STRICT;
 CREATE UNIQUE INDEX one_firing_signal ON signals (identity) WHERE resolved_at IS NULL;
 CREATE INDEX signals_of_incident ON signals (incident_id);
+CREATE INDEX firing_of_incident ON signals (incident_id) WHERE resolved_at IS NULL;
 
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
@@ -51,6 +52,7 @@ CREATE TABLE runs (
     hold_until TEXT
 ) STRICT;
 CREATE INDEX runs_of_incident ON runs (incident_id);
+CREATE INDEX runs_of_entry ON runs (runbook, target, id) WHERE claimed_at IS NOT NULL;
 CREATE INDEX runs_claimed ON runs (claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_active_run_per_target ON runs (target)
     WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted');
@@ -96,10 +98,29 @@ CREATE TABLE escalations (
     reason TEXT NOT NULL,
     summary TEXT NOT NULL,
     sent_at TEXT,
+    cleared_at TEXT,
+    severity TEXT NOT NULL DEFAULT 'P1'
+) STRICT;
+
+-- What is told of an urgent incident while it is worked on; one in an incident.
+CREATE TABLE progress (
+    incident_id INTEGER PRIMARY KEY REFERENCES incidents (id),
+    severity TEXT NOT NULL,
+    sent_at TEXT,
     cleared_at TEXT
 ) STRICT;
 
--- The timeline and the audit log: append-only.
+-- The issue that is, or is not, written about a closed incident.
+CREATE TABLE issues (
+    incident_id INTEGER PRIMARY KEY REFERENCES incidents (id),
+    state TEXT NOT NULL CHECK (state IN ('unwanted', 'wanted', 'created', 'given_up')),
+    due_at TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    url TEXT
+) STRICT;
+CREATE INDEX issues_to_write ON issues (due_at) WHERE state = 'wanted';
+
+-- The timeline and the audit log: append-only, until a journal's retention is over.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
@@ -110,7 +131,16 @@ CREATE TABLE events (
 ) STRICT;
 CREATE TRIGGER events_never_change BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE INDEX events_of_incident ON events (incident_id);
+
+-- Holds a row only within a transaction that prunes; nothing younger than it ever goes.
+CREATE TABLE pruning (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    before TEXT NOT NULL
+) STRICT;
 CREATE TRIGGER events_never_go BEFORE DELETE ON events
+WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE OLD.at < before)
+    OR EXISTS (SELECT 1 FROM incidents WHERE id = OLD.incident_id AND closed_at IS NULL)
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
 -- Orders of humans to begin nothing: one for each place where it can be ordered.
@@ -171,4 +201,12 @@ CREATE TABLE maintenance (
     ended_at TEXT
 ) STRICT;
 
-PRAGMA user_version = 5;
+-- Which journal it is, for marks outside of it; and when it was last proved to be writable.
+CREATE TABLE journal (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    mark TEXT NOT NULL,
+    written_at TEXT
+) STRICT;
+INSERT INTO journal (only, mark) VALUES (1, lower(hex(randomblob(8))));
+
+PRAGMA user_version = 6;

@@ -8,6 +8,9 @@ DELETE FROM deliveries WHERE id <= (SELECT max(id) FROM deliveries) - :keep;
 INSERT INTO events (at, incident_id, run_id, kind, detail)
 VALUES (:at, :incident_id, :run_id, :kind, :detail);
 
+-- name: add_incident_event
+INSERT INTO events (at, incident_id, kind, detail) VALUES (?, ?, ?, ?);
+
 -- name: open_incident
 INSERT INTO incidents (runbook, target, opened_at) VALUES (:runbook, :target, :at);
 
@@ -35,24 +38,29 @@ WHERE closed_at IS NULL
 UPDATE incidents SET closed_at = :at WHERE id = :id;
 
 -- name: firing_signals
-SELECT s.id, s.name, s.identity, s.source, s.last_seen_at, s.incident_id, i.runbook, i.target
-FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL;
+SELECT s.id, s.name, s.identity, s.source, s.received_at, s.incident_id, i.runbook, i.target
+FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL ORDER BY s.id;
+
+-- name: last_signal
+SELECT coalesce(max(id), 0) AS id FROM signals;
 
 -- name: add_signal
-INSERT INTO signals (incident_id, name, identity, fingerprint, source, starts_at, received_at,
-                     last_seen_at)
-VALUES (:incident_id, :name, :identity, :fingerprint, :source, :starts_at, :at, :at);
-
--- name: see_signal
-UPDATE signals SET last_seen_at = :at WHERE id = :id;
+INSERT INTO signals (id, incident_id, name, identity, fingerprint, source, starts_at, received_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: resolve_signal
-UPDATE signals SET resolved_at = :at WHERE id = :id AND resolved_at IS NULL;
+UPDATE signals SET resolved_at = ? WHERE id = ? AND resolved_at IS NULL;
 
 -- name: signal_that_leads
+-- The oldest that fires, or the newest; by an index each, however many there are.
 SELECT identity, starts_at, received_at, resolved_at IS NULL AS firing FROM signals
-WHERE incident_id = :incident_id
-ORDER BY resolved_at IS NULL DESC, CASE WHEN resolved_at IS NULL THEN id ELSE -id END LIMIT 1;
+WHERE id = coalesce(
+    (SELECT id FROM signals WHERE incident_id = :incident_id AND resolved_at IS NULL
+     ORDER BY id LIMIT 1),
+    (SELECT id FROM signals WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1));
+
+-- name: steps_before
+SELECT count(*) AS total FROM steps WHERE incident_id = :incident_id AND id < :id;
 
 -- name: last_run
 SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1;
@@ -141,11 +149,11 @@ WHERE id = :id AND outcome IS NULL;
 SELECT incident_id, run_id, step_id FROM steps WHERE id = :id;
 
 -- name: add_escalation
-INSERT INTO escalations (incident_id, at, runbook, reason, summary)
-VALUES (:incident_id, :at, :runbook, :reason, :summary) ON CONFLICT DO NOTHING;
+INSERT INTO escalations (incident_id, at, runbook, reason, summary, severity)
+VALUES (:incident_id, :at, :runbook, :reason, :summary, :severity) ON CONFLICT DO NOTHING;
 
 -- name: escalations_to_send
-SELECT e.*, i.target, i.closed_at FROM escalations e JOIN incidents i ON i.id = e.incident_id
+SELECT e.*, i.closed_at FROM escalations e JOIN incidents i ON i.id = e.incident_id
 WHERE e.cleared_at IS NULL ORDER BY e.incident_id;
 
 -- name: escalation_sent
@@ -153,6 +161,39 @@ UPDATE escalations SET sent_at = :at WHERE incident_id = :incident_id;
 
 -- name: escalation_cleared
 UPDATE escalations SET cleared_at = :at WHERE incident_id = :incident_id;
+
+-- name: incidents_without_progress
+SELECT id FROM incidents i WHERE closed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM progress p WHERE p.incident_id = i.id)
+  AND (opened_at <= :before OR EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id));
+
+-- name: add_progress
+INSERT INTO progress (incident_id, severity) VALUES (:incident_id, :severity);
+
+-- name: progress_again
+-- A success that came back is told of anew.
+UPDATE progress SET cleared_at = NULL, sent_at = NULL
+WHERE cleared_at IS NOT NULL AND incident_id IN (
+    SELECT id FROM incidents i WHERE closed_at IS NULL
+      AND EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
+      AND coalesce((SELECT state FROM runs r WHERE r.incident_id = i.id ORDER BY id DESC LIMIT 1),
+                   '') != 'effective');
+
+-- name: progress_to_send
+-- What is mended is told as soon as nothing fires, not when it has been watched for long enough.
+SELECT p.*, i.closed_at IS NOT NULL
+    OR (coalesce((SELECT state FROM runs r WHERE r.incident_id = i.id ORDER BY id DESC LIMIT 1),
+                 '') = 'effective'
+        AND NOT EXISTS (SELECT 1 FROM signals s
+                        WHERE s.incident_id = i.id AND s.resolved_at IS NULL)) AS over
+FROM progress p JOIN incidents i ON i.id = p.incident_id
+WHERE p.cleared_at IS NULL ORDER BY p.incident_id;
+
+-- name: progress_sent
+UPDATE progress SET sent_at = :at WHERE incident_id = :incident_id;
+
+-- name: progress_cleared
+UPDATE progress SET cleared_at = :at WHERE incident_id = :incident_id;
 
 -- name: runs_in_progress_by_target
 SELECT target, count(*) AS total FROM runs
@@ -169,7 +210,10 @@ SELECT * FROM incidents ORDER BY id DESC LIMIT :limit;
 SELECT * FROM incidents WHERE id = :id;
 
 -- name: signals_of_incident
-SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id;
+SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id LIMIT :limit;
+
+-- name: signals_in_incident
+SELECT count(*) AS total FROM signals WHERE incident_id = :incident_id;
 
 -- name: runs_of_incident
 SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id;
@@ -184,7 +228,17 @@ SELECT * FROM steps WHERE run_id = :run_id ORDER BY id;
 SELECT at, reason, summary, cleared_at FROM escalations WHERE incident_id = :incident_id;
 
 -- name: events_of_incident
-SELECT at, run_id, kind, detail FROM events WHERE incident_id = :incident_id ORDER BY id;
+-- Of alerts the first :alerts only: a thousand of them must not hide what was done.
+SELECT at, run_id, kind, detail FROM events
+WHERE incident_id = :incident_id
+  AND (kind NOT IN ('alert_firing', 'alert_resolved')
+       OR id <= coalesce((SELECT id FROM events WHERE incident_id = :incident_id
+                          AND kind IN ('alert_firing', 'alert_resolved')
+                          ORDER BY id LIMIT 1 OFFSET :alerts - 1), 9e18))
+ORDER BY id LIMIT :limit;
+
+-- name: events_in_incident
+SELECT count(*) AS total FROM events WHERE incident_id = :incident_id;
 
 -- name: pauses
 SELECT source, reason, by, at, until FROM pauses ORDER BY at, source;
@@ -204,6 +258,104 @@ SELECT at FROM storm;
 
 -- name: saw_storm
 INSERT OR REPLACE INTO storm (only, at) VALUES (1, :at);
+
+-- name: prove
+UPDATE journal SET written_at = :at;
+
+-- name: mark
+SELECT mark FROM journal;
+
+-- name: incident_to_forget
+-- The newest runs of an entry on a target stay, as in past_runs.
+SELECT id FROM incidents i WHERE closed_at < :before
+  AND NOT EXISTS (SELECT 1 FROM escalations e
+                  WHERE e.incident_id = i.id AND e.cleared_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM progress p
+                  WHERE p.incident_id = i.id AND p.cleared_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id AND s.state = 'wanted')
+  AND NOT EXISTS (SELECT 1 FROM events v WHERE v.incident_id = i.id AND v.at >= :before)
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id AND r.claimed_at IS NOT NULL
+                  AND (SELECT count(*) FROM (SELECT 1 FROM runs n WHERE n.runbook = r.runbook
+                       AND n.target = r.target AND n.claimed_at IS NOT NULL AND n.id > r.id
+                       LIMIT 20)) < 20)
+ORDER BY closed_at LIMIT 1;
+
+-- name: begin_pruning
+INSERT INTO pruning (only, before) VALUES (1, :before);
+
+-- name: end_pruning
+DELETE FROM pruning;
+
+-- name: prune_guards
+DELETE FROM guards WHERE rowid IN (SELECT g.rowid FROM guards g JOIN runs r ON r.id = g.run_id
+                                   WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_approvals
+DELETE FROM approvals WHERE run_id IN (SELECT a.run_id FROM approvals a JOIN runs r
+                                       ON r.id = a.run_id
+                                       WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_steps
+DELETE FROM steps WHERE id IN (SELECT s.id FROM steps s JOIN runs r ON r.id = s.run_id
+                               WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_runs
+DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_signals
+DELETE FROM signals WHERE id IN (SELECT id FROM signals WHERE incident_id = :incident_id
+                                 LIMIT :limit);
+
+-- name: prune_escalation
+DELETE FROM escalations WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_progress
+DELETE FROM progress WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_issue
+DELETE FROM issues WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_events
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id = :incident_id
+                                LIMIT :limit);
+
+-- name: prune_incident
+DELETE FROM incidents WHERE id = :id;
+
+-- name: prune_other_events
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id IS NULL AND at < :before
+                                LIMIT :limit);
+
+-- name: prune_old_deliveries
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < :before
+                                    LIMIT :limit);
+
+-- name: incidents_without_issue
+SELECT id, EXISTS (
+    SELECT 1 FROM incidents p JOIN runs r ON r.incident_id = p.id AND r.state IN ('effective', 'held')
+    WHERE p.runbook = i.runbook AND p.target = i.target AND p.id < i.id
+      AND p.closed_at >= strftime('%Y-%m-%dT%H:%M:%fZ', i.opened_at, '-1 day')) AS came_back
+FROM incidents i WHERE closed_at >= :since
+  AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id)
+ORDER BY id LIMIT :limit;
+
+-- name: add_issue
+INSERT INTO issues (incident_id, state, due_at) VALUES (:incident_id, :state, :at)
+ON CONFLICT DO NOTHING;
+
+-- name: issues_due
+SELECT incident_id, tries FROM issues WHERE state = 'wanted' AND due_at <= :at
+ORDER BY due_at LIMIT :limit;
+
+-- name: put_off_issue
+UPDATE issues SET due_at = :at, tries = tries + 1
+WHERE incident_id = :incident_id AND state = 'wanted';
+
+-- name: end_issue
+UPDATE issues SET state = :state, url = :url WHERE incident_id = :incident_id;
+
+-- name: issue_of_incident
+SELECT url FROM issues WHERE incident_id = :incident_id;
 
 -- name: approval
 SELECT plan_hash, expires_at, decision, by, decided_at FROM approvals WHERE run_id = :run_id;

@@ -15,6 +15,7 @@ from remediator.journal import Intake, JournalUnavailable, Orders, Records
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.policy import Policy
+from remediator.watchdog import Watchdog
 from remediator.web import api, control, webhook
 
 
@@ -34,6 +35,8 @@ class Parts:
     late: Callable[[], bool]
     clock: Callable[[], datetime]
     version: str
+    watchdog: Watchdog | None = None
+    external_url: str = ""
 
 
 def create_app(parts: Parts) -> Flask:

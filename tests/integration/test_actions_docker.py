@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.ports import Effect, Permanent, Ready, Refused, Transient
+from remediator.ports import Effect, NotYet, Permanent, Ready, Refused, Transient
 from remediator.topology import Target
 from tests.integration.edge_containers import (
     REDIS_IMAGE,
@@ -111,7 +111,7 @@ def test_a_container_in_its_health_start_period_is_let_start() -> None:
     health = ["--health-cmd", "false", "--health-interval", "1s", "--health-start-period", "300s"]
     with container(REDIS_IMAGE, "sleep", "300", options=health) as name:
         verdict = action("restart_service", FAST).precheck(target(name))
-    assert isinstance(verdict, Refused)
+    assert isinstance(verdict, NotYet)
     assert "health start period of 300 s" in verdict.detail
 
 

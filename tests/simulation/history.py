@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 
 from remediator.checks import CheckSpec
-from remediator.outcomes import Reason
 from remediator.policy import Risk, Step
 from remediator.ports import (
     Action,
@@ -21,6 +20,7 @@ from remediator.ports import (
     Done,
     Effect,
     Finding,
+    Notice,
     NotYet,
     Permanent,
     Ready,
@@ -86,7 +86,11 @@ class History:
         self.policy = a_policy(self.world.chance("policy"))
         if kind.is_fair:
             plenty = {"runs_per_hour": 100, "runs_per_day": 100}
-            self.policy = replace(self.policy, quiet_windows=(), **plenty)
+            at_once = {
+                name: replace(book, firing_for_seconds=0.0)
+                for name, book in self.policy.runbooks.items()
+            }
+            self.policy = replace(self.policy, quiet_windows=(), runbooks=at_once, **plenty)
         self.site = Site(self.world)
         self.network = Network(self.world, self.world.chance("network"), kind.noise, self._receive)
         self.prometheus = Prometheus(self.world, self.site, self._tell)
@@ -298,22 +302,24 @@ class Phone:
 
     history: History
 
-    def page(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
-        if self.history.pager_is_down:
-            raise Transient("cannot tell Alertmanager; see that it runs")
-        known = self.history.auditor.paged.get(incident_id)
-        self.history.auditor.page(incident_id, target, runbook)
+    def fire(self, notice: Notice) -> None:
+        self._reached()
+        labels = notice.labels
+        if labels["alertname"] != "RemediationEscalated":
+            return
+        incident, target, runbook = int(labels["incident"]), labels["service"], labels["runbook"]
+        known = self.history.auditor.paged.get(incident)
+        self.history.auditor.page(incident, target, runbook)
         if self.history.kind.is_fair:
             return
         if known is None and self.history.chance.random() < 0.6:
             come = partial(self._comes, target, runbook)
             self.history.world.after(self.history.chance.uniform(600, 9000), come)
 
-    def clear(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
+    def end(self, notice: Notice) -> None:
+        self._reached()
+
+    def _reached(self) -> None:
         if self.history.pager_is_down:
             raise Transient("cannot tell Alertmanager; see that it runs")
 

@@ -13,7 +13,15 @@ from random import Random
 from typing import Any
 
 from remediator.alerts import Malformed, read_webhook
-from remediator.journal import Database, Intake, JournalUnavailable, Orders, Records, RunLog
+from remediator.journal import (
+    Calls,
+    Database,
+    Intake,
+    JournalUnavailable,
+    Orders,
+    Records,
+    RunLog,
+)
 from remediator.journal.database import to_time
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
@@ -97,15 +105,18 @@ class Process:
     def start(self) -> None:
         self.database = MortalDatabase(self.path, self.fate)
         memory = timedelta(seconds=self.policy.memory_seconds)
-        self.runs = RunLog(self.database, memory, self.outside.changed)
+        self.metrics = Metrics(self.policy, "0") if self.turns == 0 else self.metrics
+        self.runs = RunLog(self.database, memory, self.outside.changed, self.metrics.escalated)
+        self.calls = Calls(self.database)
         self.intake = Intake(self.database)
         self.orders = Orders(self.database)
         self.records = Records(self.database)
         self.kill_switch = KillSwitch(
             self.path.with_name("paused"), {}, self.orders, self.world.clock
         )
-        self.metrics = Metrics(self.policy, "0") if self.turns == 0 else self.metrics
-        self.pages = Pages(self.runs, self.outside.pager, self.world.clock)
+        self.pages = Pages(
+            self.calls, self.records, self.outside.pager, "http://remediator", self.world.clock
+        )
         self.reconciler = Reconciler(
             self.policy, self.outside.alerts, self.intake, self.runs, self.metrics, self.world.clock
         )

@@ -146,12 +146,34 @@ def test_firing_age(age: float, answer: Answer) -> None:
     assert says(guards.firing_age, a_case(plan=plan, started_at=ago(age))) is answer
 
 
+def test_what_waits_for_its_window_is_never_too_old() -> None:
+    plan = replace(a_case().plan, runbook=a_runbook("restart", window="night"))
+    assert says(guards.firing_age, a_case(plan=plan, started_at=ago(6 * 86400))) is None
+
+
 @pytest.mark.parametrize(
     ("service", "answer"), [("db", Reason.DEPENDENCY_FIRING), ("cache", None), ("web", None)]
 )
 def test_dependencies(service: str, answer: Answer) -> None:
     other = FiringAlert({"alertname": "Any", "service": service}, START)
     assert says(guards.dependencies, a_case(state=AlertState((FIRES, other), 1.0))) is answer
+
+
+@pytest.mark.parametrize(
+    ("severity", "answer"),
+    [
+        ("P0", Reason.DEPENDENCY_FIRING),
+        ("P1", Reason.DEPENDENCY_FIRING),
+        ("own words", Reason.DEPENDENCY_FIRING),
+        ("P2", None),
+        ("P3", None),
+        ("none", None),
+    ],
+)
+def test_a_minor_alert_on_a_dependency_explains_nothing(severity: str, answer: Answer) -> None:
+    labels = {"alertname": "Any", "service": "db", "severity": severity}
+    state = AlertState((FIRES, FiringAlert(labels, START)), 1.0)
+    assert says(guards.dependencies, a_case(state=state)) is answer
 
 
 @pytest.mark.parametrize(

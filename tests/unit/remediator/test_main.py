@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.builders import a_body
+from tests.http_fakes import Answer, fake_server
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "remediator" / "valid.yml"
 TOKEN = "correct-horse"
@@ -89,6 +91,32 @@ def test_what_was_answered_200_survives_kill_9(remediator: Process) -> None:
     (incident,) = remediator.incidents()
     assert incident["alerts"][0]["labels"] == ALERT
     assert incident["state"] == "open"
+
+
+EMPTY = '{"status": "success", "data": {"resultType": "vector", "result": []}}'
+NONE = '{"status": "success", "data": {"alerts": []}}'
+
+
+def test_it_gives_a_sign_of_life_while_all_that_it_needs_works(remediator: Process) -> None:
+    answers = {"query": Answer(EMPTY), "alerts": Answer(NONE), "uuid": Answer("OK")}
+    with fake_server(answers) as outside:
+        text = remediator.config.read_text().replace(
+            'prometheus: {url: "http://127.0.0.1:9"', f'prometheus: {{url: "{outside.url}"'
+        )
+        more = (
+            f'heartbeat: {{url: "{outside.url}/ping/uuid", interval: 100ms}}\n'
+            f'github: {{repository: o/n, token_file: none, api_url: "{outside.url}"}}\n'
+            "watchdog: {}\n"
+        )
+        remediator.config.write_text(text + more)
+        remediator.started()
+        deadline = time.monotonic() + 20
+        while [path for _, path in outside.requests].count("/ping/uuid") < 2:
+            assert time.monotonic() < deadline, "no sign of life"
+            time.sleep(0.02)
+    assert remediator.http.get("/api/v1/status").json()["watchdog"]["missing"] is False
+    metrics = remediator.http.get("/metrics").text
+    assert "remediator_watchdog_last_seen_timestamp_seconds 0.0" in metrics
 
 
 def test_a_second_process_is_refused_with_a_sentence(remediator: Process) -> None:

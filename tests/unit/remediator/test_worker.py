@@ -48,6 +48,7 @@ class Bench:
                 abandon=lambda incident, defect: self.note(f"abandon {incident.id} {defect}"),
                 reconcile=lambda: self.note("reconcile"),
                 page=lambda: self.note("page"),
+                beside={},
             ),
             interval_seconds=self.interval,
             clock=lambda: datetime.now(UTC),
