@@ -205,18 +205,15 @@ def _worker(
     config: Config, journal: _Journal, metrics: Metrics, stop: threading.Event, stack: ExitStack
 ) -> Worker:
     policy = config.policy
-    prometheus = stack.enter_context(
-        closing(
-            Prometheus(
-                config.prometheus_url,
-                freshness_job=config.freshness_job,
-                settle_seconds=config.dependency_settle_seconds,
-            )
-        )
+    prometheus = Prometheus(
+        config.prometheus_url,
+        freshness_job=config.freshness_job,
+        settle_seconds=config.dependency_settle_seconds,
     )
+    stack.enter_context(closing(prometheus))
     age = policy.max_data_age_seconds
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
-    notified = AlertmanagerAlerts(config.alertmanager_url)
+    notified = stack.enter_context(closing(AlertmanagerAlerts(config.alertmanager_url)))
     pager = stack.enter_context(closing(AlertmanagerPager(config.alertmanager_url, clock=_now)))
     clients = Clients(
         config.docker_url,
@@ -228,7 +225,7 @@ def _worker(
     )
     ports = Ports(
         journal=journal.runs,
-        alerts=Watch(prometheus, stack.enter_context(closing(notified))),
+        alerts=Watch(prometheus, notified),
         verifier=stack.enter_context(closing(verifier)),
         action=partial(_action, clients),
         clock=_now,
@@ -236,10 +233,11 @@ def _worker(
         paused=journal.kill_switch.paused,
     )
     reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
-    kept, memory = config.retention_seconds, policy.memory_seconds
-    retention = timedelta(seconds=max(kept, memory))  # what a guard counts is never pruned
+    # What a guard counts is never pruned.
+    retention = timedelta(seconds=max(config.retention_seconds, policy.memory_seconds))
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
+        incident=journal.runs.incident,
         remediate=partial(remediate, policy=policy, ports=ports),
         abandon=partial(_abandon, journal.runs),
         reconcile=partial(_reconcile, journal.kill_switch, reconciler),

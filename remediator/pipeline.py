@@ -8,6 +8,7 @@ the journal is taken up again by `resume`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from remediator import guards
@@ -21,6 +22,7 @@ from remediator.ports import (
     AlertState,
     Check,
     Effect,
+    FiringAlert,
     NotYet,
     Refused,
     RemediationError,
@@ -41,7 +43,9 @@ class RunJournal(Protocol):
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run: ...
+    ) -> Run | None: ...
+
+    def ledger(self, run_id: int, now: datetime) -> Ledger: ...
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None: ...
 
@@ -94,10 +98,10 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
         return False
 
     run = claim(incident, plan, state, policy, ports)  # guard
-    if run.state is not State.CLAIMED:
-        return _call_human_if_stuck(incident, run, ports)
+    if run is None or run.state is not State.CLAIMED:
+        return run is not None and _call_human_if_stuck(incident, run, ports)
 
-    ending = act(plan, run, ports)  # action
+    ending = act(plan, run, ports, partial(_unwanted, incident, plan, run, policy, ports))  # action
     if ending is None:
         ending = verify(plan, run, ports)  # verify
     return record(incident, run, ending, policy, ports)  # record
@@ -105,8 +109,19 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
 
 def claim(
     incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
-) -> Run:
-    """Ask the guards, in the transaction that counts the run against its limits."""
+) -> Run | None:
+    """Ask the guards, in the transaction that counts the run against its limits.
+
+    None: the incident has been closed meanwhile.
+    """
+    judge = _guards(incident, plan, state, policy, ports)
+    return ports.journal.claim(incident.id, plan, judge, ports.clock())
+
+
+def _guards(
+    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
+) -> Callable[[Ledger], Judgement]:
+    """What is known outside of the journal now; the guards' answer once that is read too."""
     wanted = plan.runbook.confirm
     confirmed = ports.verifier.look(wanted, plan.target, plan.labels) if wanted else ()
     paused, now = ports.paused(), ports.clock()
@@ -128,24 +143,30 @@ def claim(
         )
         return guards.judge(case)
 
-    return ports.journal.claim(incident.id, plan, judge, now)
+    return judge
 
 
-def act(plan: Plan, run: Run, ports: Ports, done: frozenset[str] = frozenset()) -> Ending | None:
+Unwanted = Callable[[], Ending | None]
+"""Asks again, before anything was done, whether it may still be begun; the Ending if not."""
+
+
+def act(
+    plan: Plan, run: Run, ports: Ports, unwanted: Unwanted, done: frozenset[str] = frozenset()
+) -> Ending | None:
     """The steps that are not done yet, in order. An Ending when one of them did not go well."""
     for step in plan.runbook.steps:
         if step.id not in done:
-            ending = _take(step, plan, run, ports)
+            ending = _take(step, plan, run, ports, unwanted)
             if ending is not None:
                 return ending
     return None
 
 
-def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
+def _take(step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted) -> Ending | None:
     """1. look  2. is it still allowed  3. write the intent  4. act  5. write the outcome."""
     action, row, began = ports.action(step), None, ports.clock()
     try:
-        refused = _until_ready(action, step, plan, run, ports)
+        refused = _until_ready(action, step, plan, run, ports, unwanted=unwanted)
         if refused is not None:
             return refused
         began = ports.clock()
@@ -168,7 +189,9 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
     return None
 
 
-def _until_ready(action: Action, step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
+def _until_ready(
+    action: Action, step: Step, plan: Plan, run: Run, ports: Ports, *, unwanted: Unwanted
+) -> Ending | None:
     """Ask the pre-check until it says yes or no. The Ending when it is not yes."""
     until = ports.clock() + timedelta(seconds=step.timeout_seconds)
     waited = False
@@ -180,10 +203,7 @@ def _until_ready(action: Action, step: Step, plan: Plan, run: Run, ports: Ports)
     if isinstance(ready, Refused):
         return Ending(State.FAILED, ready.reason, ready.detail)
     is_first = not run.steps and step == plan.runbook.steps[0]
-    if waited and is_first and not _fires(_firing_now(ports.alerts), plan.labels):
-        gone = "the alert cleared while the step waited for its turn"
-        return Ending(State.CANCELLED, Reason.RESOLVED, gone)
-    return None
+    return unwanted() if waited and is_first else None
 
 
 def verify(plan: Plan, run: Run, ports: Ports) -> Ending:
@@ -241,11 +261,28 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
         return record(incident, run, ending, policy, ports)
     plan = Plan(runbook, target, incident.labels)
     done, broken = _settle(plan, run, ports)
-    failed = None if broken else act(plan, run, ports, done)
+    again = partial(_unwanted, incident, plan, run, policy, ports)
+    if not (done or broken) and (unwanted := again()) is not None:
+        return record(incident, run, unwanted, policy, ports)
+    failed = None if broken else act(plan, run, ports, again, done)
     ending = failed or verify(plan, run, ports)
     if broken and ending.state is not State.EFFECTIVE:
         ending = Ending(State.INEFFECTIVE, Reason.OUTCOME_UNKNOWN, broken, ending.findings)
     return record(incident, run, ending, policy, ports)
+
+
+def _unwanted(
+    incident: Incident, plan: Plan, run: Run, policy: Policy, ports: Ports
+) -> Ending | None:
+    """Nothing was done yet, and time has passed since it was allowed: may it be done now?"""
+    state = _firing_now(ports.alerts)
+    judge = _guards(incident, plan, state, policy, ports)
+    blocks = judge(ports.journal.ledger(run.id, ports.clock())).blocks
+    if not blocks:
+        return None
+    gone = blocks[0].reason is Reason.NOT_FIRING
+    why = f"nothing was done yet, and now: {blocks[0].detail}"
+    return Ending(State.CANCELLED, Reason.RESOLVED if gone else blocks[0].reason, why)
 
 
 def _settle(plan: Plan, run: Run, ports: Ports) -> tuple[frozenset[str], str | None]:
@@ -267,7 +304,9 @@ def _settle(plan: Plan, run: Run, ports: Ports) -> tuple[frozenset[str], str | N
     ports.journal.outcome(last.step_row, effect.value, found, {}, ports.clock())
     if effect is Effect.DONE:
         return done | {last.step_id}, None
-    if effect is Effect.NOT_DONE and step is not None and step.repeat is Repeat.IF_NOT_DONE:
+    tries = sum(1 for record in run.steps if record.step_id == last.step_id)
+    repeats = step is not None and step.repeat is Repeat.IF_NOT_DONE
+    if effect is Effect.NOT_DONE and repeats and tries == 1:  # what kills us would do so for ever
         return done, None
     return done, f"step {last.step_id} was interrupted ({effect}) and is not repeated"
 
@@ -300,22 +339,30 @@ def _overtaken(incident: Incident, last: Run, ports: Ports) -> Ending | None:
             late = f"nobody answered about plan {asked.plan_hash} in time"
             return Ending(State.ABORTED, Reason.APPROVAL_EXPIRED, late)
     if last.state is State.EFFECTIVE and last.hold_until is not None and incident.firing:
-        if _fires(_firing_now(ports.alerts), incident.labels, since=last.ended_at):
-            detail = "the alert came back while it was watched"
-            return Ending(State.RECURRED, Reason.CAME_BACK, detail)
-        if now >= last.hold_until:
-            detail = "the alert has not cleared for as long as it was watched"
-            return Ending(State.RECURRED, Reason.CAME_BACK, detail)
+        return _watched(incident, last.ended_at or now, last.hold_until, ports)
     return None
 
 
-def _fires(
-    state: AlertState | None, labels: Mapping[str, str], since: datetime | None = None
-) -> bool:
-    return state is not None and any(
-        is_same_alert(alert.labels, labels) and (since is None or alert.active_at > since)
-        for alert in state.firing
-    )
+def _watched(
+    incident: Incident, mended_at: datetime, hold_until: datetime, ports: Ports
+) -> Ending | None:
+    """A success whose alert is told to fire: perhaps by a webhook that was late."""
+    alerts = _same(_firing_now(ports.alerts), incident.labels)
+    if any(mended_at < alert.active_at <= hold_until for alert in alerts):
+        return Ending(State.RECURRED, Reason.CAME_BACK, "the alert came back while it was watched")
+    if not alerts or ports.clock() < hold_until:
+        return None
+    if any(alert.active_at <= mended_at for alert in alerts):
+        detail = "the alert has not cleared for as long as it was watched"
+        return Ending(State.RECURRED, Reason.CAME_BACK, detail)
+    detail = "it stayed away for as long as it was watched; what fires now began later"
+    return Ending(State.HELD, Reason.VERIFIED, detail)
+
+
+def _same(state: AlertState | None, labels: Mapping[str, str]) -> list[FiringAlert]:
+    """Those of this alert that fire; none when nobody can tell."""
+    firing = () if state is None else state.firing
+    return [alert for alert in firing if is_same_alert(alert.labels, labels)]
 
 
 def _just_mended(incident: Incident, state: AlertState | None) -> bool:
@@ -325,7 +372,7 @@ def _just_mended(incident: Incident, state: AlertState | None) -> bool:
         last is not None
         and last.state is State.EFFECTIVE
         and state is not None
-        and not _fires(state, incident.labels)
+        and not _same(state, incident.labels)
     )
 
 

@@ -22,6 +22,7 @@ class Duties(NamedTuple):
     """What the worker does, and with what; `main.py` ties them."""
 
     open_incidents: Callable[[], list[Incident]]
+    incident: Callable[[int], Incident | None]  # as it is now; None: closed
     remediate: Callable[[Incident], bool]  # True: look at the incidents again
     abandon: Callable[[Incident, str], None]
     reconcile: Callable[[], None]
@@ -130,7 +131,9 @@ class Worker:
             self._start(f"incident-{incident.id}", self._incident_lane, incident)
 
     def _incident_lane(self, incident: Incident) -> None:
-        if self._duties.remediate(incident):
+        # Another lane may have worked on it since it was looked at; none does now.
+        now = self._duties.incident(incident.id)
+        if now is not None and self._duties.remediate(now):
             self._demand(reconcile=True)
 
     def _reconcile_lane(self) -> None:

@@ -97,7 +97,6 @@ WANTED = frozenset(
         Reason.MAINTENANCE,
         Reason.OUTSIDE_WINDOW,
         Reason.DEPLOYING,
-        Reason.NEEDS_APPROVAL,
     }
 )
 """Blocks that somebody has ordered, or that leave nothing to call for."""

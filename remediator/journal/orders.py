@@ -12,7 +12,7 @@ from sqlite3 import Row
 from typing import Any
 
 from remediator.journal.database import Database, to_text, to_time
-from remediator.runs import Decision, DeployLock, Maintenance, Pause
+from remediator.runs import Approval, Decision, DeployLock, Maintenance, Pause
 
 
 class Refusal(Exception):
@@ -169,6 +169,16 @@ class Orders:
 def _pause(row: Row) -> Pause:
     until = to_time(row["until"]) if row["until"] else None
     return Pause(row["source"], row["reason"], row["by"], to_time(row["at"]), until)
+
+
+def approval(row: Row) -> Approval:
+    return Approval(
+        plan_hash=row["plan_hash"],
+        expires_at=to_time(row["expires_at"]),
+        decision=Decision(row["decision"]) if row["decision"] else None,
+        by=row["by"],
+        decided_at=to_time(row["decided_at"]) if row["decided_at"] else None,
+    )
 
 
 def deploy_lock(row: Row) -> DeployLock:

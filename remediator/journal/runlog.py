@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlite3 import Row
 
 from remediator.journal.database import Database, to_text, to_time
-from remediator.journal.orders import deploy_lock, works
+from remediator.journal.orders import approval, deploy_lock, works
 from remediator.notices import severity_of
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
@@ -20,7 +20,6 @@ from remediator.runs import (
     Allowed,
     Approval,
     Change,
-    Decision,
     Ending,
     Incident,
     Judgement,
@@ -55,6 +54,12 @@ class RunLog:
         """Errors: JournalUnavailable."""
         with self._database.transaction() as database:
             return [self._incident(row) for row in database.all("open_incidents")]
+
+    def incident(self, incident_id: int) -> Incident | None:
+        """As it is now; None when it is closed. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            rows = database.all("open_incident_again", id=incident_id)
+            return self._incident(rows[0]) if rows else None
 
     def close_mended(self, now: datetime) -> list[str]:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
@@ -94,10 +99,11 @@ class RunLog:
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run:
+    ) -> Run | None:
         """Judge the incident's waiting run, or a new one, and write what was said.
 
-        Only when its state comes back CLAIMED may anything be touched.
+        Only when its state comes back CLAIMED may anything be touched. None: the incident has
+        been closed since it was looked at.
         Errors: JournalUnavailable; then nothing is claimed.
         """
         with self._database.transaction() as database:
@@ -107,7 +113,7 @@ class RunLog:
                 database.do("add_run", incident_id=incident_id, at=to_text(now), **place)
                 row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
-                raise AssertionError("a run that was just added is there")
+                return None
             judgement = judge(self._ledger(row["id"], now))
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))
@@ -132,6 +138,11 @@ class RunLog:
         if changed:
             self._tell(row, judged.state, reason)
         return judged
+
+    def ledger(self, run_id: int, now: datetime) -> Ledger:
+        """What the guards count, but the run itself. Errors: JournalUnavailable."""
+        with self._database.transaction():
+            return self._ledger(run_id, now)
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None:
         """Write that the step is about to be taken; its row, or None when it never may be again.
@@ -193,9 +204,8 @@ class RunLog:
             self._end(row, ending, now)
             lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
         since = (now - to_time(lead["starts_at"])).total_seconds()
-        self._tell(
-            row, ending.state, ending.reason, since if ending.state is State.EFFECTIVE else None
-        )
+        mended = since if ending.state is State.EFFECTIVE else None
+        self._tell(row, ending.state, ending.reason, mended)
 
     def interrupt_all(self, now: datetime) -> int:
         """At start: whatever a dead process left is interrupted. Errors: JournalUnavailable."""
@@ -299,16 +309,7 @@ class RunLog:
         )
 
     def _approval(self, run_id: int) -> Approval | None:
-        row = self._database.one("approval", run_id=run_id)
-        if row is None:
-            return None
-        return Approval(
-            plan_hash=row["plan_hash"],
-            expires_at=to_time(row["expires_at"]),
-            decision=Decision(row["decision"]) if row["decision"] else None,
-            by=row["by"],
-            decided_at=to_time(row["decided_at"]) if row["decided_at"] else None,
-        )
+        return next(map(approval, self._database.all("approval", run_id=run_id)), None)
 
     def _ask(
         self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime

@@ -19,6 +19,11 @@ SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
 FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
 WHERE i.closed_at IS NULL ORDER BY i.id;
 
+-- name: open_incident_again
+SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
+FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
+WHERE i.closed_at IS NULL AND i.id = :id;
+
 -- name: incidents_without_fault
 SELECT id, runbook, target FROM incidents i
 WHERE closed_at IS NULL
@@ -96,8 +101,10 @@ WHERE claimed_at >= :since OR ended_at >= :since OR ended_at IS NULL OR recency 
 ORDER BY id;
 
 -- name: add_run
+-- Not in an incident that has been closed since somebody looked.
 INSERT INTO runs (incident_id, runbook, target, state, created_at)
-VALUES (:incident_id, :runbook, :target, 'blocked', :at);
+SELECT id, :runbook, :target, 'blocked', :at FROM incidents
+WHERE id = :incident_id AND closed_at IS NULL;
 
 -- name: judge_run
 UPDATE runs SET state = :state, reason = :reason, detail = :detail,

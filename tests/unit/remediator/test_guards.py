@@ -264,6 +264,8 @@ def test_every_guard_is_asked_in_observe_mode_too_and_only_mode_makes_it_skipped
         ({Reason.DATA_STALE}, 119, None),
         ({Reason.DATA_STALE}, 120, Reason.DATA_STALE),
         ({Reason.COOLDOWN}, 9999, None),
+        ({Reason.NEEDS_APPROVAL}, 9999, None),
+        ({Reason.NEEDS_APPROVAL, Reason.BREAKER_OPEN}, 0, Reason.BREAKER_OPEN),
         (set(), 0, None),
     ],
 )

@@ -192,11 +192,14 @@ class Mortal:
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run:
+    ) -> Run | None:
         self._die(after=False)
         run = self._runs.claim(incident_id, plan, judge, now)
         self._die(after=True)
         return run
+
+    def ledger(self, run_id: int, now: datetime) -> Ledger:
+        return self._runs.ledger(run_id, now)
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None:
         self._die(after=False)
@@ -264,6 +267,19 @@ def test_a_death_at_any_write_never_repeats_a_never_step_and_ends_well(
         assert (states[-1], incident["state"]) == ("effective", "closed")
     else:
         assert (states[-1], len(loop.pager.paged)) == ("ineffective", 1)
+
+
+def test_no_run_begins_in_an_incident_that_was_closed_since_it_was_looked_at(loop: Loop) -> None:
+    loop.told(DOWN)
+    (incident,) = loop.runs.open_incidents()
+    loop.told(DOWN, status="resolved")
+    loop.runs.close_mended(START)
+
+    plan = Plan(loop.policy.runbooks["restart"], loop.policy.topology["web"], DOWN)
+    judged = loop.runs.claim(incident.id, plan, lambda _: Judgement(State.CLAIMED, ()), START)
+    assert judged is None
+    assert loop.states() == []
+    assert loop.runs.incident(incident.id) is None
 
 
 def test_the_guards_count_what_the_claim_reads_in_its_own_transaction(loop: Loop) -> None:

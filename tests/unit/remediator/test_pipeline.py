@@ -373,6 +373,63 @@ def test_a_repeatable_step_runs_again_only_when_it_was_not_done(
     assert loop.states() == [("restart", "effective", "verified")]
 
 
+def no_alert(loop: Loop) -> None:
+    loop.alerts.firing.clear()
+
+
+def stale_data(loop: Loop) -> None:
+    loop.alerts.data_age_seconds = 46
+
+
+def a_silence(loop: Loop) -> None:
+    loop.alerts.muted = Reason.SILENCED
+
+
+def a_pause(loop: Loop) -> None:
+    loop.kill_switch.pause("why", "me", None)
+
+
+def maintenance(loop: Loop) -> None:
+    until = loop.clock() + timedelta(hours=1)
+    loop.orders.begin_maintenance("web", "me", "why", until, loop.clock())
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "reason"),
+    [
+        (no_alert, Reason.RESOLVED),
+        (stale_data, Reason.DATA_STALE),
+        (a_silence, Reason.SILENCED),
+        (a_pause, Reason.PAUSED),
+        (maintenance, Reason.MAINTENANCE),
+    ],
+)
+def test_what_was_not_done_before_a_crash_is_done_only_if_it_may_be_begun_now(
+    make: Make, meanwhile: Callable[[Loop], None], reason: Reason
+) -> None:
+    loop = make()
+    loop.actions["restart"].effect = Effect.NOT_DONE
+    crash_in(loop, "restart", DOWN)
+    meanwhile(loop)
+    loop.turn()
+
+    assert len(loop.actions["restart"].runs) == 1
+    assert loop.states()[0] == ("restart", "cancelled", reason)
+
+
+def test_a_step_that_kills_the_process_is_repeated_once_and_no_more(make: Make) -> None:
+    loop = make()
+    loop.verifier.verdicts = [Check.FAIL]
+    loop.actions["restart"].effect = Effect.NOT_DONE
+    for _ in range(2):
+        crash_in(loop, "restart", DOWN)
+    loop.turn()
+
+    assert len(loop.actions["restart"].runs) == 2
+    assert loop.states() == [("restart", "ineffective", "outcome_unknown")]
+    assert loop.pager.paged
+
+
 def test_only_the_steps_after_the_interrupted_one_are_taken(make: Make) -> None:
     steps = tuple(Step(name, name, {}, 10, Repeat.NEVER) for name in ("first", "second", "third"))
     policy = a_policy()
