@@ -41,7 +41,7 @@ class RunJournal(Protocol):
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run: ...
+    ) -> Run | None: ...
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None: ...
 
@@ -94,6 +94,8 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
         return False
 
     run = claim(incident, plan, state, policy, ports)  # guard
+    if run is None:
+        return False  # closed meanwhile
     if run.state is not State.CLAIMED:
         return _call_human_if_stuck(incident, run, ports)
 
@@ -105,7 +107,7 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
 
 def claim(
     incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
-) -> Run:
+) -> Run | None:
     """Ask the guards, in the transaction that counts the run against its limits."""
     wanted = plan.runbook.confirm
     confirmed = ports.verifier.look(wanted, plan.target, plan.labels) if wanted else ()

@@ -89,13 +89,16 @@ class RunLog:
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run:
+    ) -> Run | None:
         """Judge the incident's waiting run, or a new one, and write what was said.
 
-        Only when its state comes back CLAIMED may anything be touched.
+        Only when its state comes back CLAIMED may anything be touched. None: the incident was
+        closed since it was read; a run of it would never be looked at again.
         Errors: JournalUnavailable; then nothing is claimed.
         """
         with self._database.transaction() as database:
+            if database.one("open_incident_of", incident_id=incident_id) is None:
+                return None
             row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
                 place = {"runbook": plan.runbook.id, "target": plan.target.key}

@@ -26,6 +26,9 @@ WHERE closed_at IS NULL
                   AND (r.state IN ('claimed', 'executing', 'verifying', 'interrupted')
                        OR r.state = 'effective' AND r.hold_until > :now));
 
+-- name: open_incident_of
+SELECT id FROM incidents WHERE id = :incident_id AND closed_at IS NULL;
+
 -- name: close_incident
 UPDATE incidents SET closed_at = :at WHERE id = :id;
 

@@ -192,7 +192,7 @@ class Mortal:
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run:
+    ) -> Run | None:
         self._die(after=False)
         run = self._runs.claim(incident_id, plan, judge, now)
         self._die(after=True)
@@ -264,6 +264,21 @@ def test_a_death_at_any_write_never_repeats_a_never_step_and_ends_well(
         assert (states[-1], incident["state"]) == ("effective", "closed")
     else:
         assert (states[-1], len(loop.pager.paged)) == ("ineffective", 1)
+
+
+def test_an_incident_that_was_closed_since_it_was_read_gets_no_run(loop: Loop) -> None:
+    loop.told(DOWN)
+    (incident,) = loop.runs.open_incidents()
+    loop.clear(DOWN)
+    loop.told(DOWN, status="resolved")
+    assert loop.runs.close_mended(START) == 1
+    plan = Plan(loop.policy.runbooks["restart"], loop.policy.topology["web"], DOWN)
+
+    def judge(ledger: Ledger) -> Judgement:
+        return Judgement(State.CLAIMED, ())
+
+    assert loop.runs.claim(incident.id, plan, judge, START) is None
+    assert loop.incidents()[0]["runs"] == []
 
 
 def test_the_guards_count_what_the_claim_reads_in_its_own_transaction(loop: Loop) -> None:
