@@ -13,6 +13,9 @@ SERVER_TIERS = ("integration", "e2e")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="rewrite the golden files")
+    parser.addoption(
+        "--kills", type=int, default=40, help="how often the remediator is killed at random"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -82,6 +82,10 @@ class World:
             self._broken[service] = state["StartedAt"]
 
     def is_well(self, service: str) -> bool:
+        with self._lock:
+            return self._is_well(service)
+
+    def _is_well(self, service: str) -> bool:
         if service in self.forced:
             return self.forced[service]
         state = self._engine.inspect_container(self.containers[service])["State"]
@@ -89,11 +93,12 @@ class World:
 
     def starts(self, service: str) -> int:
         """How often its container was started, by its own account."""
-        return docker_logs(self.containers[service]).count("started")
+        with self._lock:
+            return int(self._engine.logs(self.containers[service]).count(b"started"))
 
     def text(self) -> str:
         with self._lock:
-            well = {service: self.is_well(service) for service in self.containers | self.forced}
+            well = {service: self._is_well(service) for service in self.containers | self.forced}
         return "".join(
             f'compose_service_state{{service="{service}",state="running"}} {int(up)}\n'
             f'compose_service_state{{service="{service}",state="exited"}} {int(not up)}\n'
@@ -151,25 +156,30 @@ class Passed:
 
 @dataclass
 class Wire:
-    """Between Alertmanager and the remediator. `to`: where it leads now; None: nowhere."""
+    """Between Alertmanager and the remediators. `to`: whose webhooks go where, by service."""
 
     url: str = ""
-    to: str | None = None
+    to: dict[str, str] = field(default_factory=dict)
     passed: list[Passed] = field(default_factory=list)
 
     def of(self, service: str) -> list[Passed]:
         return [one for one in self.passed if one.tells_of(service)]
 
     def pass_on(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        status = 502
-        if self.to is not None:
+        """The answer's status; 502 when nobody is there, as a proxy would say."""
+        told, status = json.loads(body), 502
+        services = [alert["labels"].get("service", "") for alert in told["alerts"]]
+        to = next((self.to[service] for service in services if service in self.to), None)
+        if to is not None:
+            kept = {"Authorization": headers.get("Authorization", "")}
             try:
-                url, kept = f"{self.to}{path}", {"Authorization": headers.get("Authorization", "")}
-                answer = httpx.post(url, content=body, headers=kept, timeout=30, trust_env=False)
+                answer = httpx.post(
+                    f"{to}{path}", content=body, headers=kept, timeout=30, trust_env=False
+                )
                 status = answer.status_code
             except httpx.HTTPError:
                 status = 502
-        self.passed.append(Passed(json.loads(body), status))
+        self.passed.append(Passed(told, status))
         return status
 
 
@@ -296,7 +306,7 @@ def prometheus_for(folder: Path, exporter_url: str, alertmanagers: Sequence[str]
     (folder / "rules.yml").write_text(RULES)
     told = [url.removeprefix("http://") for url in alertmanagers]
     config = {
-        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"}
         | {"evaluation_interval": "250ms"},
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": told}]}]},

@@ -103,6 +103,7 @@ class Remediator:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         self.stage = stage
+        self.services = tuple(services)
         self.url = f"http://127.0.0.1:{port}"
         self.state_file = folder / "state" / "remediator.sqlite"
         self.config = folder / "remediator.yml"
@@ -133,6 +134,7 @@ class Remediator:
         }
         self.config.write_text(json.dumps(config | keys))
         self.processes: list[subprocess.Popen[bytes]] = []
+        stage.wire.to |= dict.fromkeys(self.services, self.url)
         self.http = httpx.Client(base_url=self.url, headers=AUTH, timeout=30, trust_env=False)
 
     def begin(self, program: Sequence[str] = PROGRAM) -> subprocess.Popen[bytes]:
@@ -150,7 +152,6 @@ class Remediator:
             what="the remediator serves",
         )
         assert running.poll() is None, self.said()
-        self.stage.wire.to = self.url
         return running
 
     def answers(self, path: str) -> int | None:
@@ -175,6 +176,21 @@ class Remediator:
         """Every incident of the target is closed, and there was one."""
         states = [incident["state"] for incident in self.incidents(target)]
         return bool(states) and set(states) == {"closed"}
+
+    def is_paged(self, target: str) -> bool:
+        """A human is called about it, for Alertmanager."""
+        calls = self.stage.alertmanager.alerts("RemediationEscalated")
+        return any(call["labels"]["service"] == target for call in calls)
+
+    def is_over(self, target: str) -> bool:
+        """It is mended, or a human was called."""
+        well = self.stage.world.is_well(target) and self.rests(target)
+        return well or self.is_paged(target)
+
+    def left_open(self) -> list[tuple[Any, ...]]:
+        """Runs that have begun and are not over."""
+        begun = "('claimed', 'executing', 'verifying', 'interrupted')"
+        return self.rows(f"SELECT * FROM runs WHERE state IN {begun}")  # noqa: S608 - a constant
 
     def metric(self, name: str) -> float:
         """One sample, by its name with its labels as it is written."""
@@ -207,7 +223,8 @@ class Remediator:
             raise AssertionError(f"{error}\n{self.said()[-6000:]}") from error
 
     def stop(self) -> None:
-        self.stage.wire.to = None
+        for service in self.services:
+            self.stage.wire.to.pop(service, None)
         self.http.close()
         for running in self.processes:
             running.kill()
