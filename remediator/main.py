@@ -40,7 +40,7 @@ from remediator.notify import AlertmanagerPager
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
 from remediator.pipeline import Ports, remediate
-from remediator.policy import Step
+from remediator.policy import Policy, Step
 from remediator.ports import Action, Stopped
 from remediator.prometheus import Prometheus
 from remediator.reconcile import Reconciler
@@ -195,7 +195,7 @@ def _worker(
     reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
-        remediate=partial(remediate, policy=policy, ports=ports),
+        remediate=partial(_remediate, journal.runs, policy, ports),
         abandon=partial(_abandon, journal.runs),
         reconcile=partial(_reconcile, journal.kill_switch, reconciler),
         page=Pages(journal.runs, stack.enter_context(closing(pager)), _now).send,
@@ -226,6 +226,14 @@ def _parts(
 def _action(clients: Clients, step: Step) -> Action:
     kind = ACTIONS[step.action]
     return kind.make(kind.params.model_validate(step.params), clients)
+
+
+def _remediate(runs: RunLog, policy: Policy, ports: Ports, incident: Incident) -> bool:
+    """In the incident's own lane it is read again: what it was when the lane was called for may
+    have ended since, and a run that has ended must not be taken for one that was cut off.
+    """
+    now = runs.open_incident(incident.id)
+    return now is not None and remediate(now, policy, ports)
 
 
 def _reconcile(kill_switch: KillSwitch, reconciler: Reconciler) -> None:

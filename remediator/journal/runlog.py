@@ -51,6 +51,12 @@ class RunLog:
         with self._database.transaction() as database:
             return [self._incident(row) for row in database.all("open_incidents")]
 
+    def open_incident(self, incident_id: int) -> Incident | None:
+        """As it stands now; None when it is closed. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            row = database.one("open_incident_of", incident_id=incident_id)
+            return None if row is None else self._incident(row)
+
     def close_mended(self, now: datetime) -> int:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
 
@@ -92,9 +98,8 @@ class RunLog:
     ) -> Run | None:
         """Judge the incident's waiting run, or a new one, and write what was said.
 
-        Only when its state comes back CLAIMED may anything be touched. None: the incident was
-        closed since it was read; a run of it would never be looked at again.
-        Errors: JournalUnavailable; then nothing is claimed.
+        Only when its state comes back CLAIMED may anything be touched. None: the incident is
+        closed. Errors: JournalUnavailable; then nothing is claimed.
         """
         with self._database.transaction() as database:
             if database.one("open_incident_of", incident_id=incident_id) is None:
@@ -112,20 +117,14 @@ class RunLog:
             first = judgement.blocks[0] if judgement.blocks else None
             reason = first.reason if first else None
             changed = row["state"] != judgement.state or row["reason"] != reason
-            database.do(
-                "judge_run",
-                id=row["id"],
-                state=judgement.state.value,
-                reason=reason,
-                detail=first.detail if first else "",
-                at=to_text(now),
-            )
+            told = {"reason": reason, "detail": first.detail if first else ""}
+            state = judgement.state.value
+            database.do("judge_run", id=row["id"], state=state, at=to_text(now), **told)
             self._write_guards(row["id"], judgement)
             if judgement.asks is not None:
                 self._ask(row["id"], incident_id, plan, judgement.asks, now)
             if changed:
-                detail = {"reason": reason, "detail": first.detail if first else ""}
-                self._event(now, incident_id, row["id"], f"run_{judgement.state}", detail)
+                self._event(now, incident_id, row["id"], f"run_{judgement.state}", told)
             judged = self._run(row["id"])
         if changed:
             self._tell(row, judged.state, reason)
@@ -187,9 +186,8 @@ class RunLog:
             self._end(row, ending, now)
             lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
         since = (now - to_time(lead["starts_at"])).total_seconds()
-        self._tell(
-            row, ending.state, ending.reason, since if ending.state is State.EFFECTIVE else None
-        )
+        mended = ending.state is State.EFFECTIVE
+        self._tell(row, ending.state, ending.reason, since if mended else None)
 
     def interrupt_all(self, now: datetime) -> int:
         """At start: whatever a dead process left is interrupted. Errors: JournalUnavailable."""
@@ -246,9 +244,9 @@ class RunLog:
             database.do(name, incident_id=incident_id, at=to_text(now))
 
     def _tell(
-        self, row: Row, state: State, reason: Reason | None, seconds_to_mend: float | None = None
+        self, row: Row, state: State, reason: Reason | None, to_mend: float | None = None
     ) -> None:
-        self._on_change(Change(row["runbook"], row["target"], state, reason, seconds_to_mend))
+        self._on_change(Change(row["runbook"], row["target"], state, reason, to_mend))
 
     # -- inside a transaction ------------------------------------------------------------
 
@@ -316,13 +314,9 @@ class RunLog:
         self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime
     ) -> None:
         expires_at = to_text(asks.expires_at)
+        asked = {"plan_hash": asks.plan_hash, "plan": json.dumps(plan.shown)}
         self._database.do(
-            "ask_approval",
-            run_id=run_id,
-            plan_hash=asks.plan_hash,
-            plan=json.dumps(plan.shown),
-            at=to_text(now),
-            expires_at=expires_at,
+            "ask_approval", run_id=run_id, at=to_text(now), expires_at=expires_at, **asked
         )
         detail = {"plan_hash": asks.plan_hash, "expires_at": expires_at}
         self._event(now, incident_id, run_id, "approval_asked", detail)
@@ -362,6 +356,8 @@ class RunLog:
 
     def _move(self, run_id: int, state: State, now: datetime, detail: Mapping[str, object]) -> Row:
         row = self._database.all("run", id=run_id)[0]
+        if row["ended_at"] is not None:
+            raise AssertionError(f"run {run_id} has ended and cannot become {state}")
         self._database.do("move_run", id=run_id, state=state.value, at=to_text(now))
         self._event(now, row["incident_id"], run_id, f"run_{state}", detail)
         return row

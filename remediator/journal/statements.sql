@@ -27,7 +27,9 @@ WHERE closed_at IS NULL
                        OR r.state = 'effective' AND r.hold_until > :now));
 
 -- name: open_incident_of
-SELECT id FROM incidents WHERE id = :incident_id AND closed_at IS NULL;
+SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
+FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
+WHERE i.id = :incident_id AND i.closed_at IS NULL;
 
 -- name: close_incident
 UPDATE incidents SET closed_at = :at WHERE id = :id;
@@ -106,7 +108,7 @@ WHERE id = :id AND state IN ('blocked', 'awaiting_approval');
 -- name: move_run
 UPDATE runs SET state = :state,
     acted_at = CASE WHEN :state = 'verifying' THEN coalesce(acted_at, :at) ELSE acted_at END
-WHERE id = :id;
+WHERE id = :id AND ended_at IS NULL;
 
 -- name: end_run
 -- A success that is watched may still turn out to have been none.

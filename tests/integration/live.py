@@ -8,7 +8,7 @@ own. Between Alertmanager and the remediator stands a `Wire` that writes down wh
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -125,11 +125,12 @@ def exporter_of(world: World) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = world.text().encode()
-            self.send_response(200 if world.watched else 500)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(BrokenPipeError, ConnectionResetError):  # who asked has given up
+                self.send_response(200 if world.watched else 500)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         @override
         def log_message(self, *arguments: object) -> None: ...
@@ -191,9 +192,10 @@ def a_wire() -> Iterator[Wire]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = wire.pass_on(self.path, dict(self.headers), body)
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
         @override
         def log_message(self, *arguments: object) -> None: ...

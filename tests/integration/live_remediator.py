@@ -233,7 +233,10 @@ class Remediator:
 
 @contextmanager
 def a_remediator(
-    stage: Stage, folder: Path, services: Sequence[str], **options: Any  # noqa: ANN401 - of Remediator
+    stage: Stage,
+    folder: Path,
+    services: Sequence[str],
+    **options: Any,  # noqa: ANN401 - of Remediator
 ) -> Iterator[Remediator]:
     made = Remediator(stage, folder, services, **options)
     try:

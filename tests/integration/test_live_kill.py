@@ -16,7 +16,6 @@ from tests.integration.edge_containers import needs_docker
 from tests.integration.live_remediator import (
     RESTART,
     RESTART_DB,
-    Remediator,
     Stage,
     a_remediator,
     a_stage,

@@ -18,7 +18,7 @@ from remediator.pipeline import RunJournal
 from remediator.planner import Plan
 from remediator.policy import Step
 from remediator.ports import Check
-from remediator.runs import Ending, Judgement, Ledger, Run
+from remediator.runs import Ending, Incident, Judgement, Ledger, Run
 from tests.builders import DB_DOWN, DOWN, Loop, a_policy
 from tests.fakes import START
 
@@ -279,6 +279,22 @@ def test_an_incident_that_was_closed_since_it_was_read_gets_no_run(loop: Loop) -
 
     assert loop.runs.claim(incident.id, plan, judge, START) is None
     assert loop.incidents()[0]["runs"] == []
+
+
+def test_a_run_that_has_ended_is_never_taken_for_one_that_was_cut_off(loop: Loop) -> None:
+    loop.told(DOWN)
+    seen: list[Incident] = []
+    loop.actions["restart"].on_run = lambda: seen.extend(loop.runs.open_incidents())
+    loop.turn()
+    assert (loop.states(), len(seen)) == ([("restart", "effective", "verified")], 1)
+
+    late = seen[0].last_run  # as somebody read it while it was under way
+    assert late is not None
+    assert late.state is State.EXECUTING
+    assert loop.runs.open_incident(seen[0].id) is None
+    with pytest.raises(AssertionError, match="has ended"):
+        loop.runs.move(late.id, State.INTERRUPTED, loop.clock())
+    assert loop.states() == [("restart", "effective", "verified")]
 
 
 def test_the_guards_count_what_the_claim_reads_in_its_own_transaction(loop: Loop) -> None:
