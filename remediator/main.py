@@ -22,6 +22,7 @@ import waitress  # type: ignore[import-untyped]  # it ships no types
 from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
+from remediator.alarm import JournalAlarm
 from remediator.cli import COMMANDS
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
@@ -96,7 +97,11 @@ def main(
     _log_to_stderr()
     try:
         _serve(config, _token(config.token_file))
-    except (JournalLocked, JournalUnavailable, OSError, ValueError) as error:
+    except JournalUnavailable as error:
+        _alarm(config).tell(str(error))  # nobody else will: there is no journal to keep a call in
+        log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence, not a traceback
+        raise SystemExit(1) from None
+    except (JournalLocked, OSError, ValueError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence, not a traceback
         raise SystemExit(1) from None
 
@@ -115,6 +120,8 @@ class _Journal:
     records: Records
     kill_switch: KillSwitch
     orders: Orders
+    database: Database
+    alarm: JournalAlarm
 
 
 def _serve(config: Config, token: bytes) -> None:
@@ -128,7 +135,10 @@ def _serve(config: Config, token: bytes) -> None:
         paused = config.state_file.with_name("paused")
         orders = Orders(database)
         switch = KillSwitch(paused, os.environ, orders, _now)
-        journal = _Journal(Intake(database), runs, Records(database), switch, orders)
+        journal = _Journal(
+            *(Intake(database), runs, Records(database), switch, orders, database),
+            alarm=_alarm(config),
+        )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
@@ -197,7 +207,7 @@ def _worker(
         open_incidents=journal.runs.open_incidents,
         remediate=partial(_remediate, journal.runs, policy, ports),
         abandon=partial(_abandon, journal.runs),
-        reconcile=partial(_reconcile, journal.kill_switch, reconciler),
+        reconcile=partial(_reconcile, journal, reconciler),
         page=Pages(journal.runs, stack.enter_context(closing(pager)), _now).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
@@ -218,6 +228,7 @@ def _parts(
         orders=journal.orders,
         wake=worker.wake,
         late=lambda: worker.seconds_since_turn > late_after,
+        trouble=lambda: journal.alarm.trouble,
         clock=_now,
         version=installed_version("stackmedic"),
     )
@@ -229,16 +240,33 @@ def _action(clients: Clients, step: Step) -> Action:
 
 
 def _remediate(runs: RunLog, policy: Policy, ports: Ports, incident: Incident) -> bool:
-    """In the incident's own lane it is read again: what it was when the lane was called for may
-    have ended since, and a run that has ended must not be taken for one that was cut off.
+    """In the incident's own lane it is read again.
+
+    What was under way when the lane was called for may have ended since; a run that has ended
+    must not be taken for one that was cut off.
     """
     now = runs.open_incident(incident.id)
     return now is not None and remediate(now, policy, ports)
 
 
-def _reconcile(kill_switch: KillSwitch, reconciler: Reconciler) -> None:
-    kill_switch.look()  # also when nothing fires: a change is told and seen in the metrics
-    reconciler.once()
+def _reconcile(journal: _Journal, reconciler: Reconciler) -> None:
+    try:
+        journal.database.prove()
+        journal.kill_switch.look()  # also when nothing fires: a change is told and seen
+        reconciler.once()
+    except JournalUnavailable as error:
+        journal.alarm.failed(str(error))
+        raise
+    journal.alarm.works()
+
+
+def _alarm(config: Config) -> JournalAlarm:
+    return JournalAlarm(
+        config.alertmanager_url,
+        external_url=config.external_url,
+        after_seconds=LATE_TURNS * config.reconcile_interval_seconds,
+        clock=_now,
+    )
 
 
 def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:

@@ -94,10 +94,8 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
         return False
 
     run = claim(incident, plan, state, policy, ports)  # guard
-    if run is None:
-        return False  # closed meanwhile
-    if run.state is not State.CLAIMED:
-        return _call_human_if_stuck(incident, run, ports)
+    if run is None or run.state is not State.CLAIMED:
+        return run is not None and _call_human_if_stuck(incident, run, ports)
 
     ending = act(plan, run, ports)  # action
     if ending is None:

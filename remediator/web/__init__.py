@@ -20,7 +20,10 @@ from remediator.web import api, control, webhook
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application is made of. `wake` must not block; `late` tells of a stuck worker."""
+    """What the application is made of. `wake` must not block; `late` tells of a stuck worker.
+
+    `trouble` says why the journal cannot be written.
+    """
 
     policy: Policy
     token: bytes
@@ -34,6 +37,7 @@ class Parts:
     late: Callable[[], bool]
     clock: Callable[[], datetime]
     version: str
+    trouble: Callable[[], str | None] = lambda: None
 
 
 def create_app(parts: Parts) -> Flask:
@@ -58,6 +62,9 @@ def create_app(parts: Parts) -> Flask:
     @app.get("/-/ready")
     def ready() -> tuple[Response, int]:
         parts.records.runs_in_progress()  # 503 by its error when the journal cannot be read
+        trouble = parts.trouble()
+        if trouble is not None:
+            raise JournalUnavailable(trouble)
         return healthy()
 
     return app

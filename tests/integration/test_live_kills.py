@@ -6,7 +6,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +79,7 @@ def forgiven(remediator: Remediator) -> None:
 
 
 def test_killed_at_any_moment_it_does_nothing_twice_and_loses_nothing(
-    stream: Stream, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+    stream: Stream, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     seed = time.time_ns()
     chance = random.Random(seed)  # noqa: S311 - no secret
@@ -104,7 +104,7 @@ def test_killed_at_any_moment_it_does_nothing_twice_and_loses_nothing(
     stream.look()
     intents = Counter(target for (target,) in remediator.rows(INTENTS))
     counted = f"{stream.faults.total()} faults, killed in {dict(stream.killed_in)}"
-    record_property("counted", counted)
+    (tmp_path / "counted").write_text(counted)
     assert stream.killed_in.total() > 0, counted
     for service in remediator.services:
         # Only a never step that was cut off between its intent and its act is left to a human.
