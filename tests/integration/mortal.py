@@ -7,7 +7,6 @@ own command line.
 
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ def die() -> None:
 def mortal(self: Database) -> Iterator[Database]:
     fatal = False
     with commits(self) as database:
-        connection: sqlite3.Connection = database._connection
+        connection = database._connection
         last = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
         yield database
         fatal = connection.execute(FATAL, (last, KIND, TARGET)).fetchone() is not None

@@ -91,25 +91,28 @@ def test_a2_a_receiver_that_arrives_quoted_changes_nothing(
 def test_a3_in_a_group_that_fires_the_resolved_alert_is_left_alone(
     stage: Stage, tmp_path: Path
 ) -> None:
-    with stage.world.service("shared") as gone, stage.world.service("shared") as lasting:
-        with started(stage, tmp_path, [gone, lasting]) as remediator:
-            remediator.pause()
-            stage.world.forced[gone] = False
-            stage.world.break_(lasting)
-            was_told(stage, gone)
-            was_told(stage, lasting)
-            stage.world.forced[gone] = True
-            until(
-                lambda: any(
-                    one.body["status"] == "firing" and one.statuses(gone) == {"resolved"}
-                    for one in stage.wire.of(lasting)
-                ),
-                within_seconds=SLOW,
-                what="a group of both",
-            )
-            remediator.resume()
-            is_mended(remediator, lasting)
-            assert stage.world.starts(gone) == 1
+    with (
+        stage.world.service("shared") as gone,
+        stage.world.service("shared") as lasting,
+        started(stage, tmp_path, [gone, lasting]) as remediator,
+    ):
+        remediator.pause()
+        stage.world.forced[gone] = False
+        stage.world.break_(lasting)
+        was_told(stage, gone)
+        was_told(stage, lasting)
+        stage.world.forced[gone] = True
+        until(
+            lambda: any(
+                one.body["status"] == "firing" and one.statuses(gone) == {"resolved"}
+                for one in stage.wire.of(lasting)
+            ),
+            within_seconds=SLOW,
+            what="a group of both",
+        )
+        remediator.resume()
+        is_mended(remediator, lasting)
+        assert stage.world.starts(gone) == 1
 
 
 def test_a4_what_is_sent_again_is_not_done_again(stage: Stage, tmp_path: Path) -> None:
