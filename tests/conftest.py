@@ -14,7 +14,7 @@ SERVER_TIERS = ("integration", "e2e")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="rewrite the golden files")
     parser.addoption(
-        "--kills", type=int, default=40, help="how often the remediator is killed at random"
+        "--kills", type=int, default=25, help="how often the remediator is killed at random"
     )
 
 
