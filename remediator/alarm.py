@@ -69,6 +69,7 @@ class JournalAlarm:
                 "remediation": "manual",
             },
             "annotations": {
+                "runbook_url": "docs/runbooks/RemediatorDown.md",
                 "summary": "the remediator cannot write its journal, so it mends nothing",
                 "description": why,
                 "action": "Make room for its state file or mend it; it goes on by itself then.",

@@ -1,6 +1,7 @@
 """kill -9 of the real remediator at random moments of a stream of faults.
 
-`pytest --kills 200 --timeout 1800` does it as often. What was done is counted by the containers themselves.
+`pytest --kills 200 --timeout 1800` does it as often. What was done is counted by the containers
+themselves.
 """
 
 import random
