@@ -71,6 +71,17 @@ def fill(remediator: Remediator) -> Callable[[], None]:
     return rest.unlink
 
 
+def make_read_only(remediator: Remediator) -> Callable[[], None]:
+    """Before it starts: what is open for writing cannot be made read-only."""
+
+    def remount(how: str) -> None:
+        folder = remediator.state_file.parent
+        subprocess.run(["mount", "-o", f"remount,{how}", folder], check=True)
+
+    remount("ro")
+    return lambda: remount("rw")
+
+
 def lock(remediator: Remediator) -> Callable[[], None]:
     backup = sqlite3.connect(remediator.state_file, isolation_level=None)
     backup.execute("BEGIN IMMEDIATE")
@@ -148,15 +159,17 @@ def test_a_journal_that_is_damaged_while_it_runs_is_written_no_more(
     assert stage.world.starts(web) == 2
 
 
-@pytest.mark.parametrize("how", ["damaged", "full"])
+@pytest.mark.parametrize("how", ["damaged", "full", "read-only"])
 def test_a_journal_that_is_in_trouble_at_the_start_pages_and_ends_with_a_sentence(
     remediator: Remediator, stage: Stage, web: str, how: str
 ) -> None:
     end: Callable[[], None] = remediator.state_file.unlink
     if how == "damaged":
         remediator.state_file.write_bytes(b"not a database" * 400)
-    else:
+    elif how == "full":
         end = fill(remediator)
+    else:
+        end = make_read_only(remediator)
     refused = remediator.begin()
     assert refused.wait(SLOW) == 1
     assert "cannot start: the state file" in remediator.said()
