@@ -187,11 +187,19 @@ def _until_ready(action: Action, step: Step, plan: Plan, run: Run, ports: Ports)
 
 
 def verify(plan: Plan, run: Run, ports: Ports) -> Ending:
-    """Look until all checks pass so many times in a row, or the time is over."""
+    """Look until all checks pass so many times in a row, or the time is over.
+
+    The time is not lengthened by interruptions: whoever is started again and again must call a
+    human too. So many looks as are wanted there always are.
+    """
     wanted = plan.runbook.verify
     ports.journal.move(run.id, State.VERIFYING, ports.clock())
     ports.wait(wanted.settle_seconds)
-    until = ports.clock() + timedelta(seconds=wanted.within_seconds)
+    now, began_at = ports.clock(), run.acted_at
+    until = now + timedelta(seconds=wanted.within_seconds)
+    if began_at is not None:
+        least = now + timedelta(seconds=wanted.consecutive * wanted.interval_seconds)
+        until = max(least, began_at + timedelta(seconds=wanted.settle_seconds) + (until - now))
     in_a_row = 0
     while True:
         findings = ports.verifier.look(plan.checks, plan.target, plan.labels)

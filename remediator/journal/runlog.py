@@ -282,6 +282,7 @@ class RunLog:
                 StepRecord(s["id"], s["step_id"], to_time(s["intent_at"]), s["outcome"])
                 for s in database.all("steps_of_run", run_id=run_id)
             ),
+            acted_at=to_time(row["acted_at"]) if row["acted_at"] else None,
             ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
             hold_until=to_time(row["hold_until"]) if row["hold_until"] else None,
             approval=self._approval(run_id),
