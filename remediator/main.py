@@ -26,6 +26,7 @@ from flask import Flask
 from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
+from remediator.alarm import JournalAlarm
 from remediator.cli import COMMANDS
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
@@ -110,6 +111,9 @@ def main(
     try:
         _serve(config, _token(config.token_file))
     except (JournalLocked, JournalUnavailable, OSError, ValueError) as error:
+        if isinstance(error, JournalUnavailable):  # there is no journal to keep a call in
+            with closing(AlertmanagerPager(config.alertmanager_url, clock=_now)) as pager:
+                _alarm(config, pager).tell(str(error))
         log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence, not a traceback
         raise SystemExit(1) from None
 
@@ -131,6 +135,7 @@ class _Journal:
     calls: Calls
     database: Database
     watchdog: Watchdog | None
+    alarm: JournalAlarm
 
 
 def _serve(config: Config, token: bytes) -> None:
@@ -146,9 +151,10 @@ def _serve(config: Config, token: bytes) -> None:
         orders = Orders(database)
         switch = KillSwitch(paused, os.environ, orders, _now)
         watchdog = _watchdog(config, metrics)
+        pager = stack.enter_context(closing(AlertmanagerPager(config.alertmanager_url, clock=_now)))
         journal = _Journal(
             *(Intake(database), runs, Records(database), switch, orders, Calls(database)),
-            *(database, watchdog),
+            *(database, watchdog, _alarm(config, pager)),
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(MaintenanceGauges(config.policy.topology))
@@ -156,7 +162,7 @@ def _serve(config: Config, token: bytes) -> None:
         left = runs.interrupt_all(_now())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
-        worker = _worker(config, journal, metrics, stop, stack)
+        worker = _worker(config, journal, metrics, stop, stack, pager=pager)
         nudge.page = worker.page
         server = _server(config, create_app(_parts(config, token, journal, metrics, worker)))
         with suppress(SystemExit):  # by _leave
@@ -202,7 +208,13 @@ def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> Non
 
 
 def _worker(
-    config: Config, journal: _Journal, metrics: Metrics, stop: threading.Event, stack: ExitStack
+    config: Config,
+    journal: _Journal,
+    metrics: Metrics,
+    stop: threading.Event,
+    stack: ExitStack,
+    *,
+    pager: AlertmanagerPager,
 ) -> Worker:
     policy = config.policy
     prometheus = Prometheus(
@@ -214,7 +226,6 @@ def _worker(
     age = policy.max_data_age_seconds
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
     notified = stack.enter_context(closing(AlertmanagerAlerts(config.alertmanager_url)))
-    pager = stack.enter_context(closing(AlertmanagerPager(config.alertmanager_url, clock=_now)))
     clients = Clients(
         config.docker_url,
         config.exporter_url,
@@ -240,7 +251,7 @@ def _worker(
         incident=journal.runs.incident,
         remediate=partial(remediate, policy=policy, ports=ports),
         abandon=partial(_abandon, journal.runs),
-        reconcile=partial(_reconcile, journal.kill_switch, reconciler),
+        reconcile=partial(_reconcile, journal, reconciler),
         beside={
             **_issues(config, journal, stack),
             "dead-man": _dead_man(config, journal, metrics, pager, prometheus).turn,
@@ -311,6 +322,7 @@ def _parts(
         orders=journal.orders,
         wake=worker.wake,
         late=lambda: worker.seconds_since_turn > late_after,
+        trouble=lambda: journal.alarm.trouble,
         clock=_now,
         version=installed_version("stackmedic"),
         watchdog=journal.watchdog,
@@ -323,9 +335,24 @@ def _action(clients: Clients, step: Step) -> Action:
     return kind.make(kind.params.model_validate(step.params), clients)
 
 
-def _reconcile(kill_switch: KillSwitch, reconciler: Reconciler) -> None:
-    kill_switch.look()  # also when nothing fires: a change is told and seen in the metrics
-    reconciler.once()
+def _reconcile(journal: _Journal, reconciler: Reconciler) -> None:
+    try:
+        journal.database.prove(_now())
+        journal.kill_switch.look()  # also when nothing fires: a change is told and seen
+        reconciler.once()
+    except JournalUnavailable as error:
+        journal.alarm.failed(str(error))
+        raise
+    journal.alarm.works()
+
+
+def _alarm(config: Config, pager: AlertmanagerPager) -> JournalAlarm:
+    return JournalAlarm(
+        pager,
+        external_url=config.external_url,
+        after_seconds=LATE_TURNS * config.reconcile_interval_seconds,
+        clock=_now,
+    )
 
 
 def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:
@@ -367,8 +394,7 @@ def _log_to_stderr() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request is too many
 
 
-for _command in COMMANDS:
-    main.add_command(_command)
+main.commands.update({command.name or "": command for command in COMMANDS})
 
 if __name__ == "__main__":
     main()

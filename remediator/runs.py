@@ -146,7 +146,8 @@ class StepRecord:
 class Run:
     """One attempt. `reason` is why it is where it is; `blocks` all that its guards say no for.
 
-    `hold_until`: until when its success is watched.
+    `acted_at`: when its steps were done and its verification began; `hold_until`: until when
+    its success is watched.
     """
 
     id: int
@@ -157,6 +158,7 @@ class Run:
     blocks: frozenset[Reason] = frozenset()
     blocked_since: datetime | None = None
     steps: tuple[StepRecord, ...] = ()
+    acted_at: datetime | None = None
     ended_at: datetime | None = None
     hold_until: datetime | None = None
     approval: Approval | None = None

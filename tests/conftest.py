@@ -15,6 +15,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="rewrite the golden files")
     parser.addoption("--histories", type=int, default=300, help="random histories to simulate")
     parser.addoption("--first-seed", type=int, default=0, help="the seed of the first of them")
+    parser.addoption(
+        "--kills", type=int, default=25, help="how often the remediator is killed at random"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,18 @@ AT_MOST_PAGES = 8_000
 """Of the log beside the file, 32 MB: `checkpoint` empties it before it stops a webhook."""
 
 
+# What to do, by the beginning of SQLite's name of the error.
+ADVICE = {
+    "SQLITE_FULL": "make room on its disk; it goes on by itself then",
+    "SQLITE_READONLY": "make it writable for this user; it goes on by itself then",
+    "SQLITE_BUSY": "another program holds it locked, a backup perhaps; end that",
+    "SQLITE_CORRUPT": "stop the remediator, move the file away and keep it, start with a new one",
+    "SQLITE_NOTADB": "stop the remediator, move the file away and keep it, start with a new one",
+    "SQLITE_IOERR": "look at its disk",
+    "SQLITE_CANTOPEN": "see that its folder exists and is writable for this user",
+}
+
+
 class JournalUnavailable(Exception):
     """Nothing can be stored now. Nothing may be acknowledged or acted on until it can."""
 
@@ -47,7 +59,9 @@ class Database:
             self._connection = _connect(path)
         except (OSError, sqlite3.Error) as error:
             self._lock_file.close()
-            raise JournalUnavailable(f"the state file {path} cannot be opened: {error}") from error
+            raise JournalUnavailable(
+                f"the state file {path} cannot be opened: {_with_advice(error)}"
+            ) from error
 
     def close(self) -> None:
         with self._lock:
@@ -67,7 +81,8 @@ class Database:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
             except sqlite3.Error as error:
-                raise JournalUnavailable(f"the journal cannot be written: {error}") from error
+                said = _with_advice(error)
+                raise JournalUnavailable(f"the journal cannot be written: {said}") from error
 
     def all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
         """Errors: JournalUnavailable."""
@@ -75,7 +90,8 @@ class Database:
             try:
                 return self._connection.execute(self._statements[name], values).fetchall()
             except sqlite3.Error as error:
-                raise JournalUnavailable(f"the journal cannot be read: {error}") from error
+                said = _with_advice(error)
+                raise JournalUnavailable(f"the journal cannot be read: {said}") from error
 
     def one(self, name: str, /, **values: object) -> sqlite3.Row | None:
         rows = self.all(name, **values)
@@ -120,6 +136,12 @@ def to_text(moment: datetime) -> str:
 
 def to_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def _with_advice(error: Exception) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    advice = next((words for start, words in ADVICE.items() if name.startswith(start)), None)
+    return f"{error}; {advice}" if advice else str(error)
 
 
 def _lock(path: Path) -> IO[str]:

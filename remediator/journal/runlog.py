@@ -120,20 +120,14 @@ class RunLog:
             first = judgement.blocks[0] if judgement.blocks else None
             reason = first.reason if first else None
             changed = row["state"] != judgement.state or row["reason"] != reason
-            database.do(
-                "judge_run",
-                id=row["id"],
-                state=judgement.state.value,
-                reason=reason,
-                detail=first.detail if first else "",
-                at=to_text(now),
-            )
+            told = {"reason": reason, "detail": first.detail if first else ""}
+            state = judgement.state.value
+            database.do("judge_run", id=row["id"], state=state, at=to_text(now), **told)
             self._write_guards(row["id"], judgement)
             if judgement.asks is not None:
                 self._ask(row["id"], incident_id, plan, judgement.asks, now)
             if changed:
-                detail = {"reason": reason, "detail": first.detail if first else ""}
-                self._event(now, incident_id, row["id"], f"run_{judgement.state}", detail)
+                self._event(now, incident_id, row["id"], f"run_{judgement.state}", told)
             judged = self._run(row["id"])
         if changed:
             self._tell(row, judged.state, reason)
@@ -292,6 +286,7 @@ class RunLog:
                 StepRecord(s["id"], s["step_id"], to_time(s["intent_at"]), s["outcome"])
                 for s in database.all("steps_of_run", run_id=run_id)
             ),
+            acted_at=to_time(row["acted_at"]) if row["acted_at"] else None,
             ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
             hold_until=to_time(row["hold_until"]) if row["hold_until"] else None,
             approval=self._approval(run_id),
@@ -315,13 +310,9 @@ class RunLog:
         self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime
     ) -> None:
         expires_at = to_text(asks.expires_at)
+        asked = {"plan_hash": asks.plan_hash, "plan": json.dumps(plan.shown)}
         self._database.do(
-            "ask_approval",
-            run_id=run_id,
-            plan_hash=asks.plan_hash,
-            plan=json.dumps(plan.shown),
-            at=to_text(now),
-            expires_at=expires_at,
+            "ask_approval", run_id=run_id, at=to_text(now), expires_at=expires_at, **asked
         )
         detail = {"plan_hash": asks.plan_hash, "expires_at": expires_at}
         self._event(now, incident_id, run_id, "approval_asked", detail)
@@ -361,6 +352,8 @@ class RunLog:
 
     def _move(self, run_id: int, state: State, now: datetime, detail: Mapping[str, object]) -> Row:
         row = self._database.all("run", id=run_id)[0]
+        if row["ended_at"] is not None:
+            raise AssertionError(f"run {run_id} has ended and cannot become {state}")
         self._database.do("move_run", id=run_id, state=state.value, at=to_text(now))
         self._event(now, row["incident_id"], run_id, f"run_{state}", detail)
         return row

@@ -118,7 +118,7 @@ WHERE id = :id AND state IN ('blocked', 'awaiting_approval');
 -- name: move_run
 UPDATE runs SET state = :state,
     acted_at = CASE WHEN :state = 'verifying' THEN coalesce(acted_at, :at) ELSE acted_at END
-WHERE id = :id;
+WHERE id = :id AND ended_at IS NULL;
 
 -- name: end_run
 -- A success that is watched may still turn out to have been none.

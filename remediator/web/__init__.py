@@ -21,7 +21,10 @@ from remediator.web import api, control, webhook
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application is made of. `wake` must not block; `late` tells of a stuck worker."""
+    """What the application is made of. `wake` must not block; `late` tells of a stuck worker.
+
+    `trouble` says why the journal cannot be written.
+    """
 
     policy: Policy
     token: bytes
@@ -37,6 +40,7 @@ class Parts:
     version: str
     watchdog: Watchdog | None = None
     external_url: str = ""
+    trouble: Callable[[], str | None] = lambda: None
 
 
 def create_app(parts: Parts) -> Flask:
@@ -61,6 +65,9 @@ def create_app(parts: Parts) -> Flask:
     @app.get("/-/ready")
     def ready() -> tuple[Response, int]:
         parts.records.runs_in_progress()  # 503 by its error when the journal cannot be read
+        trouble = parts.trouble()
+        if trouble is not None:
+            raise JournalUnavailable(trouble)
         return healthy()
 
     return app

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediator import guards, pipeline
+from remediator import guards, pipeline, resume, steps
 from remediator.guards import GUARDS
 from remediator.ports import Alerts, AlertState
 from remediator.runs import Allowed
@@ -64,7 +64,7 @@ def test_a_history_is_broken_without_a_guard(name: str, monkeypatch: pytest.Monk
 def test_a_history_is_broken_when_prometheus_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ask = pipeline._firing_now
+    ask = steps.firing_now
     answers: dict[int, AlertState | None] = {}
 
     def remembered(alerts: Alerts) -> AlertState | None:
@@ -73,5 +73,6 @@ def test_a_history_is_broken_when_prometheus_is_not_asked_again(
             answers[id(alerts)] = known = ask(alerts)
         return known
 
-    monkeypatch.setattr(pipeline, "_firing_now", remembered)
+    for module in (pipeline, resume, steps):
+        monkeypatch.setattr(module, "firing_now", remembered)
     assert is_noticed()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator import guards, pipeline
+from remediator import guards, pipeline, resume, steps
 from remediator.guards import GUARDS, Case
 from remediator.journal import Intake, RunLog
 from remediator.outcomes import State
@@ -197,7 +197,8 @@ def believe_the_webhook(loop: Loop, patch: pytest.MonkeyPatch) -> None:
         return remembered[-1]
 
     loop.alerts.now = now  # type: ignore[method-assign]
-    patch.setattr(pipeline, "_firing_now", firing_then)
+    for module in (pipeline, resume, steps):
+        patch.setattr(module, "firing_now", firing_then)
 
 
 def believe_anything(loop: Loop, patch: pytest.MonkeyPatch) -> None:

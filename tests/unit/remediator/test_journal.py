@@ -18,7 +18,7 @@ from remediator.pipeline import RunJournal
 from remediator.planner import Plan
 from remediator.policy import Step
 from remediator.ports import Check
-from remediator.runs import Ending, Judgement, Ledger, Run
+from remediator.runs import Ending, Incident, Judgement, Ledger, Run
 from tests.builders import DB_DOWN, DOWN, Loop, a_policy
 from tests.fakes import START
 
@@ -280,6 +280,22 @@ def test_no_run_begins_in_an_incident_that_was_closed_since_it_was_looked_at(loo
     assert judged is None
     assert loop.states() == []
     assert loop.runs.incident(incident.id) is None
+
+
+def test_a_run_that_has_ended_is_never_taken_for_one_that_was_cut_off(loop: Loop) -> None:
+    loop.told(DOWN)
+    seen: list[Incident] = []
+    loop.actions["restart"].on_run = lambda: seen.extend(loop.runs.open_incidents())
+    loop.turn()
+    assert (loop.states(), len(seen)) == ([("restart", "effective", "verified")], 1)
+
+    late = seen[0].last_run  # as somebody read it while it was under way
+    assert late is not None
+    assert late.state is State.EXECUTING
+    assert loop.runs.incident(seen[0].id) is None
+    with pytest.raises(AssertionError, match="has ended"):
+        loop.runs.move(late.id, State.INTERRUPTED, loop.clock())
+    assert loop.states() == [("restart", "effective", "verified")]
 
 
 def test_the_guards_count_what_the_claim_reads_in_its_own_transaction(loop: Loop) -> None:

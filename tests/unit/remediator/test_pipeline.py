@@ -1,6 +1,7 @@
 """The flow of an incident on fakes, a clock that only waiting moves, and a real journal."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -442,6 +443,32 @@ def test_only_the_steps_after_the_interrupted_one_are_taken(make: Make) -> None:
 
     assert [len(loop.actions[name].runs) for name in ("first", "second", "third")] == [1, 1, 1]
     assert loop.states() == [("restart", "effective", "verified")]
+
+
+def test_a_verification_that_is_interrupted_again_and_again_still_ends_at_a_human(
+    make: Make,
+) -> None:
+    loop = make()
+    looks: list[float] = []
+
+    def stop_at_the_tenth(seconds: float) -> None:
+        loop.clock.wait(seconds)
+        looks.append(seconds)
+        if len(looks) % 10 == 0:
+            raise Stopped
+
+    loop.wait = stop_at_the_tenth
+    loop.verifier.verdicts = [Check.FAIL]
+    loop.told(DOWN)
+    for _ in range(6):
+        with suppress(Stopped):
+            loop.turn()
+        loop.close()
+        loop.open()
+    assert loop.states() == [("restart", "ineffective", "not_verified")]
+    assert len(loop.actions["restart"].runs) == 1
+    assert 30 <= sum(looks) < 40
+    assert len(loop.pager.paged) == 1
 
 
 def test_a_stop_during_verification_is_taken_up_by_the_next_start(make: Make) -> None:
