@@ -135,6 +135,7 @@ class _Journal:
     calls: Calls
     database: Database
     watchdog: Watchdog | None
+    pager: AlertmanagerPager
     alarm: JournalAlarm
 
 
@@ -154,7 +155,7 @@ def _serve(config: Config, token: bytes) -> None:
         pager = stack.enter_context(closing(AlertmanagerPager(config.alertmanager_url, clock=_now)))
         journal = _Journal(
             *(Intake(database), runs, Records(database), switch, orders, Calls(database)),
-            *(database, watchdog, _alarm(config, pager)),
+            *(database, watchdog, pager, _alarm(config, pager)),
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(MaintenanceGauges(config.policy.topology))
@@ -162,7 +163,7 @@ def _serve(config: Config, token: bytes) -> None:
         left = runs.interrupt_all(_now())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
-        worker = _worker(config, journal, metrics, stop, stack, pager=pager)
+        worker = _worker(config, journal, metrics, stop, stack)
         nudge.page = worker.page
         server = _server(config, create_app(_parts(config, token, journal, metrics, worker)))
         with suppress(SystemExit):  # by _leave
@@ -208,15 +209,9 @@ def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> Non
 
 
 def _worker(
-    config: Config,
-    journal: _Journal,
-    metrics: Metrics,
-    stop: threading.Event,
-    stack: ExitStack,
-    *,
-    pager: AlertmanagerPager,
+    config: Config, journal: _Journal, metrics: Metrics, stop: threading.Event, stack: ExitStack
 ) -> Worker:
-    policy = config.policy
+    policy, pager = config.policy, journal.pager
     prometheus = Prometheus(
         config.prometheus_url,
         freshness_job=config.freshness_job,
