@@ -6,7 +6,7 @@ the journal is taken up again by `resume`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -263,7 +263,8 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
     done, broken = _settle(plan, run, ports)
     again = partial(_unwanted, incident, plan, run, policy, ports)
     if not (done or broken) and (unwanted := again()) is not None:
-        return record(incident, run, unwanted, policy, ports)
+        # Not cancelled: it was begun, and counts, or what kills us could be begun for ever.
+        return record(incident, run, replace(unwanted, state=State.ABORTED), policy, ports)
     failed = None if broken else act(plan, run, ports, again, done)
     ending = failed or verify(plan, run, ports)
     if broken and ending.state is not State.EFFECTIVE:
