@@ -140,6 +140,7 @@ WORDS = {
     "float": "number",
     "bool": "true or false",
     "object": "anything",
+    "HeaderText": "text",
     "Text": "text",
     "Texts": "list of texts",
     "Name": "name",

@@ -30,6 +30,7 @@ from exporter.config_schema import (
     Section,
     ServiceSection,
 )
+from exporter.settings import Invalid, Settings
 from exporter.targets import (
     ColourSwitch,
     Database,
@@ -40,14 +41,6 @@ from exporter.targets import (
 )
 
 S = TypeVar("S", bound=Section)
-
-
-class Invalid(Exception):
-    """The file cannot be used. errors: one `file: path: sentence` each, in file order."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
 
 
 class Config(Section):
@@ -86,10 +79,8 @@ class Config(Section):
     scrape: ScrapeSection = ScrapeSection()
     """Limits of one scrape."""
 
-    @property
-    def address(self) -> tuple[str, int]:
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+    def settings(self) -> Settings:
+        return Settings(self.listen, self.host or "", self.scrape.timeout, self.targets())
 
     def targets(self) -> Targets:
         engine = self._engine()

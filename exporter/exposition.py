@@ -20,6 +20,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_LABEL = 1024
 _KEPT_LABEL_SETS = 100_000
 _KEPT_SHEETS = 8
+# Of series that are gone: where containers come and go, their labels must not pile up.
+_SPARE_LABEL_SETS = 5_000
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -44,11 +46,11 @@ class _Page:
 
     shape: list[tuple[str, int]]  # suffix and samples of each family
     keys: tuple[tuple[str, ...], ...]
-    values: tuple[float, ...]
     template: str
-    body: bytes
-    # A tuple of samples cannot change: the same one again is the same text.
+    # A tuple of samples cannot change: the same one again is the same text. Of others no text
+    # is kept: it is as long as the whole page, and filling the template is quick.
     same: tuple[Sample, ...] | None = None
+    body: bytes = b""
 
 
 @dataclass(slots=True)
@@ -108,10 +110,10 @@ class Encoder:
             done = sheet.names if sheet else frozenset()
             others = [family for family in families_of(found) if family.metric.name not in done]
         for metric, group in _grouped(others).items():
-            page = self._filled(metric, group)
-            if page is not None:
-                parts.append(page.body)
-                samples += len(page.keys)
+            body = self._filled(metric, group)
+            if body is not None:
+                parts.append(body)
+                samples += len(self._pages[metric].keys)
                 continue
             lines = [_head(metric)]
             seen: set[str] = set()
@@ -126,7 +128,7 @@ class Encoder:
                 continue
             parts.append("".join(lines).encode("utf-8"))
             if len(seen) == sum(len(family.samples) for family in group):
-                self._learn(metric, group, parts[-1])
+                self._learn(metric, group)
         return Exposition(tuple(parts), samples, dropped)
 
     def _fill_sheet(
@@ -152,29 +154,30 @@ class Encoder:
             return None  # one of them is no number
         return sheet
 
-    def _filled(self, metric: Metric, group: list[Family]) -> _Page | None:
+    def _filled(self, metric: Metric, group: list[Family]) -> bytes | None:
         """The page with the numbers of now; None when the series are not those of last time."""
         page = self._pages.get(metric)
         if page is None:
             return None
         samples = group[0].samples
         if len(group) == 1 and samples is page.same:
-            return page
+            return page.body
         if page.shape != _shape(group):
             return None
         keys, values = _columns(group)
         if keys != page.keys:
             return None
-        if values != page.values:
-            try:
-                filled = page.template % _figures(values)
-            except (TypeError, ValueError):
-                return None
-            page.body, page.values = filled.encode("utf-8"), values
-        page.same = samples if len(group) == 1 and isinstance(samples, tuple) else None
-        return page
+        try:
+            body = (page.template % _figures(values)).encode("utf-8")
+        except (TypeError, ValueError):
+            return None
+        if len(group) == 1 and isinstance(samples, tuple):
+            page.same, page.body = samples, body
+        else:
+            page.same, page.body = None, b""
+        return body
 
-    def _learn(self, metric: Metric, group: list[Family], body: bytes) -> None:
+    def _learn(self, metric: Metric, group: list[Family]) -> None:
         texts = self._texts[metric.labels]
         lines = [_head(metric).replace("%", "%%")]
         for family in group:
@@ -188,9 +191,7 @@ class Encoder:
             self._pages.clear()  # as rare as forgetting label text, and as simple
             self._paged = 0
             return
-        self._pages[metric] = _Page(
-            _shape(group), *_columns(group), template="".join(lines), body=body
-        )
+        self._pages[metric] = _Page(_shape(group), _columns(group)[0], "".join(lines))
 
     def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:
         name, names = family.metric.name + family.suffix, family.metric.labels
@@ -219,7 +220,7 @@ class Encoder:
     def _remember(
         self, texts: dict[tuple[str, ...], str], names: tuple[str, ...], values: tuple[str, ...]
     ) -> str:
-        if self._kept >= _KEPT_LABEL_SETS:
+        if self._kept >= min(_KEPT_LABEL_SETS, _SPARE_LABEL_SETS + 2 * self._paged):
             # Rare, so forgetting everything is simpler than choosing whom to forget.
             for kept in self._texts.values():
                 kept.clear()
@@ -338,11 +339,13 @@ def _valid(metric: Metric) -> bool:
 
 
 def _figure(number: float) -> str:
-    """Anything but an everyday number: NaN, infinity, a bool, a Decimal, 2 ** 5000.
+    """Any number, also NaN, infinity, a bool, a Decimal, 2 ** 5000.
 
     Prometheus refuses the whole scrape for one number that a double cannot hold.
     Errors: TypeError or ValueError when it is no number.
     """
+    if type(number) in _NUMBERS and -_LARGEST < number < _LARGEST:
+        return repr(number)
     try:
         value = float(number)
     except OverflowError:

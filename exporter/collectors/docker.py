@@ -10,16 +10,10 @@ overwrites a later one.
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from docker import APIClient
-from docker.errors import DockerException, NotFound
-from requests.exceptions import ConnectionError as NoConnection
-from requests.exceptions import RequestException, Timeout
-from urllib3.exceptions import HTTPError
-
+from exporter.collectors.engine import ERRORS, EngineClient, NotFound, Refused
 from exporter.collectors.event_counts import EventCounts
 from exporter.collectors.inspection import container_of, told_by
 from exporter.collectors.port import Clocks
@@ -48,19 +42,38 @@ EVENTS = [
     "update",
     "stop",
 ]
-ENGINE_ERRORS = (DockerException, RequestException, HTTPError, OSError, ValueError)
-
-Connect = Callable[[str, float], Any]
 
 
-def connect(url: str, timeout: float) -> APIClient:
-    return APIClient(base_url=url, timeout=timeout)  # type: ignore[arg-type]  # seconds may be a float
+class EventStream(Protocol):
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def close(self) -> None:
+        """From any thread: whoever waits for an event goes on."""
+        ...
+
+    def release(self) -> None: ...
+
+
+class Client(Protocol):
+    """What is asked of the engine. Used by one thread at a time."""
+
+    timeout: float
+
+    def containers(self) -> list[Mapping[str, Any]]: ...
+    def inspect(self, container_id: str) -> Mapping[str, Any]: ...
+    def info(self) -> Mapping[str, Any]: ...
+    def ping(self) -> None: ...
+    def events(self, since: str | None, filters: Mapping[str, Sequence[str]]) -> EventStream: ...
+    def close(self) -> None: ...
+
+
+Connect = Callable[[str, float], Client]
 
 
 class EventedContainers:
     """The ContainerSet over one engine. start() begins to follow its events."""
 
-    def __init__(self, engine: Engine, clocks: Clocks, connect: Connect = connect) -> None:
+    def __init__(self, engine: Engine, clocks: Clocks, connect: Connect = EngineClient) -> None:
         self._engine = engine
         self._clocks = clocks
         self._connect = connect
@@ -74,9 +87,9 @@ class EventedContainers:
         self._live = False
         self._away = False  # the last call to the engine failed
         self._syncing = threading.Lock()
-        self._client: APIClient | None = None  # belongs to whoever holds _syncing
+        self._client: Client | None = None  # belongs to whoever holds _syncing
         self._stopping = threading.Event()
-        self._stream: Any = None
+        self._stream: EventStream | None = None
         self._threads = [
             threading.Thread(target=self._follow, name="docker-events", daemon=True),
             threading.Thread(target=self._check, name="docker-check", daemon=True),
@@ -118,7 +131,7 @@ class EventedContainers:
             if self._synced_at is not None and self._synced_at >= called_at:
                 return self._reading()
             self._resync(self._own_client(deadline))
-        except ENGINE_ERRORS as error:
+        except ERRORS as error:
             self._drop_client()
             self._away = True
             return unreachable(self._engine.url, error)
@@ -155,7 +168,7 @@ class EventedContainers:
             problems=(self._counts.problem,) if self._counts.problem else (),
         )
 
-    def _own_client(self, deadline: float) -> APIClient:
+    def _own_client(self, deadline: float) -> Client:
         timeout = max(0.1, deadline - self._clocks.monotonic())
         if self._client is None:
             self._client = self._connect(self._engine.url, timeout)
@@ -169,11 +182,11 @@ class EventedContainers:
 
     # Reading the engine.
 
-    def _resync(self, client: APIClient, *, changed_only: bool = False) -> None:
+    def _resync(self, client: Client, *, changed_only: bool = False) -> None:
         """Read the set. changed_only: inspect only what the list tells otherwise than known."""
         began_at = self._clocks.monotonic()
         sequence = next(self._sequence)
-        listed = client.containers(all=True)
+        listed = client.containers()
         alive = {
             item["Id"]: item
             for item in listed
@@ -200,10 +213,10 @@ class EventedContainers:
             with self._lock:
                 self._machine = machine
 
-    def _inspect(self, client: APIClient, container_id: str) -> None:
+    def _inspect(self, client: Client, container_id: str) -> None:
         sequence = next(self._sequence)
         try:
-            container = container_of(client.inspect_container(container_id))
+            container = container_of(client.inspect(container_id))
         except NotFound:
             container = None  # removed since
         with self._lock:
@@ -221,7 +234,7 @@ class EventedContainers:
                 continue  # whoever follows the events is at it
             try:
                 self._check_once()
-            except ENGINE_ERRORS as error:
+            except ERRORS as error:
                 self._away = True
                 self._lost(str(unreachable(self._engine.url, error)))
                 # Perhaps its connection is dead without knowing: begin with a new one.
@@ -236,7 +249,7 @@ class EventedContainers:
                     self._resync(client, changed_only=True)
                 else:
                     client.ping()
-            except ENGINE_ERRORS:
+            except ERRORS:
                 self._drop_client()
                 raise
 
@@ -246,7 +259,7 @@ class EventedContainers:
         while not self._stopping.is_set():
             try:
                 self._follow_once()
-            except ENGINE_ERRORS as error:
+            except ERRORS as error:
                 self._away = True
                 self._lost(str(unreachable(self._engine.url, error)))
             except Exception as error:  # noqa: BLE001  the thread's edge: a bug here must not end the watch
@@ -255,33 +268,29 @@ class EventedContainers:
 
     def _follow_once(self) -> None:
         client = self._connect(self._engine.url, PATIENCE_SECONDS)
+        stream = None
         try:
-            self._stream = client.events(
-                since=self._counts.since(),
-                filters={"type": "container", "event": EVENTS},
-                decode=True,
-            )
+            filters = {"type": ["container"], "event": EVENTS}
+            stream = self._stream = client.events(self._counts.since(), filters)
             # The stream is open, so nothing that happens from here on is missed.
             with self._syncing:
                 self._resync(client)
             with self._lock:
                 self._live = True
             log.info("%s: following events", self._engine.url)
-            for event in self._events():
-                self._on_event(client, event)
+            for event in stream:
+                if self._stopping.is_set():
+                    return
+                if isinstance(event, Mapping):
+                    self._on_event(client, event)
             self._lost("the stream ended")
         finally:
             self._end_stream()
+            if stream is not None:
+                stream.release()
             client.close()
 
-    def _events(self) -> Iterator[Mapping[str, Any]]:
-        for event in self._stream:
-            if self._stopping.is_set():
-                return
-            if isinstance(event, Mapping):
-                yield event
-
-    def _on_event(self, client: APIClient, event: Mapping[str, Any]) -> None:
+    def _on_event(self, client: Client, event: Mapping[str, Any]) -> None:
         actor = event.get("Actor") or {}
         container_id = str(actor.get("ID") or "")
         project = (actor.get("Attributes") or {}).get("com.docker.compose.project", "")
@@ -300,8 +309,7 @@ class EventedContainers:
     def _end_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            with suppress(*ENGINE_ERRORS, AttributeError):
-                stream.close()
+            stream.close()
 
 
 class DockerCollector:
@@ -325,23 +333,21 @@ class DockerCollector:
         self._containers.close()
 
 
-def machine_of(client: APIClient) -> Machine | None:
+def machine_of(client: Client) -> Machine | None:
     """None when the engine, or the proxy before it, does not say."""
     try:
         info = client.info()
         return Machine(int(info["NCPU"]), int(info["MemTotal"]))
-    except (*ENGINE_ERRORS, KeyError, TypeError) as error:
+    except (*ERRORS, KeyError, TypeError) as error:
         log.info("machine not known: %s", error)
         return None
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:
-    # docker-py wraps what happens while it asks for the engine's version.
-    seen = (error, error.__context__)
-    if any(isinstance(one, Timeout) for one in seen):
+    if isinstance(error, TimeoutError):
         return Unreachable(Cause.TIMEOUT, f"{url}: no answer in time")
-    if any(isinstance(one, NoConnection) for one in seen):
+    if isinstance(error, OSError):
         return Unreachable(Cause.CONNECT, f"{url}: no connection to the engine")
-    if isinstance(error, DockerException):
+    if isinstance(error, Refused):
         return Unreachable(Cause.REFUSED, f"{url}: {error}")
     return Unreachable(Cause.PROTOCOL, f"{url}: {type(error).__name__}: {error}")

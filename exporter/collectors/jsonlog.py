@@ -22,6 +22,7 @@ HEAD_BYTES = 256
 TAIL_BYTES = 64
 LONGEST_LINE = 1 << 20
 _ROTATED_FILES = 64
+Stamp = tuple[int, int, int]  # of a path: inode, size, time of change
 
 
 @dataclass(slots=True)
@@ -34,6 +35,10 @@ class OpenFile:
     offset: int = 0
     tail: bytes = b""
     seen: tuple[int, int] = (-1, 0)  # size and time of change when it was last compared
+
+    def stands_at(self, stamp: Stamp) -> bool:
+        """Read to the end of the file as the stamp tells it."""
+        return (self.inode, self.offset) == stamp[:2]
 
     def same(self) -> bool:
         """Still the file that was read: as long at least, and with the same bytes."""
@@ -48,6 +53,15 @@ class OpenFile:
             os.pread(self.fd, len(self.head), 0) == self.head
             and os.pread(self.fd, len(self.tail), begin) == self.tail
         )
+
+
+def _stamp(name: str) -> Stamp | None:
+    """None: there is no such file."""
+    try:
+        status = os.stat(name)  # noqa: PTH116  a Path is slow to look at
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def opened(path: Path) -> OpenFile | None:
@@ -70,6 +84,7 @@ class JsonLog:
         self._rest = b""  # an unfinished line at the end of what was read
         self._skipping = False  # until the next newline: its beginning was not read
         self._place: dict[str, Any] | None = None  # saved by another process, not found yet
+        self._done: Stamp | None = None  # the file as it was when all of it had been read
 
     @property
     def lag_bytes(self) -> int:
@@ -91,8 +106,18 @@ class JsonLog:
 
     def poll(self, more_time: Callable[[], bool]) -> int:
         """Read what is new; how many bytes. more_time is asked between blocks."""
+        stamp = _stamp(self._name)
+        if stamp is not None and stamp == self._done:
+            return 0  # most logs are quiet most of the time
+        read = self._read(stamp, more_time)
+        # Whoever wrote after the stamp was taken has changed the file's size since.
+        whole = stamp is not None and len(self._files) == 1 and self._files[0].stands_at(stamp)
+        self._done = stamp if whole else None
+        return read
+
+    def _read(self, stamp: Stamp | None, more_time: Callable[[], bool]) -> int:
         read = 0
-        self._look()
+        self._look(stamp)
         while self._files:
             file = self._files[0]
             newest = len(self._files) == 1
@@ -110,15 +135,14 @@ class JsonLog:
 
     # Which files, and from where.
 
-    def _look(self) -> None:
+    def _look(self, stamp: Stamp | None) -> None:
         """Open what has come into being since."""
         if not self._files:
-            self._files.extend(self._resume())
+            # Without the file that is written to there is nothing to look for, or not yet.
+            if stamp is not None or self._place is not None:
+                self._files.extend(self._resume())
             return
-        try:
-            if os.stat(self._name).st_ino == self._files[-1].inode:  # noqa: PTH116  as above
-                return
-        except FileNotFoundError:
+        if stamp is None or stamp[0] == self._files[-1].inode:
             return
         newest = self._files[-1].inode
         found, newer = self._walk(lambda file: file.inode == newest)

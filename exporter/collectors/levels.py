@@ -9,6 +9,7 @@ its own: telling info from debug would mean looking at every line instead of one
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Level(StrEnum):
@@ -53,6 +54,8 @@ _CAPITALS = re.compile(rb"[A-Z]{3,9}(?=[\]\s:/|,)\-]|\\n|\\u0009|\\t|$)")
 _CAPITAL_WORDS = {word.upper(): level for word, level in _WORDS.items()}
 _BEFORE_CAPITALS = b" \t[(|:-"
 _COLOUR_CODE = re.compile(rb"\\u001b\[[0-9;]*m")
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_REMEMBERED = 1024
 _HEAD = 256  # a level further in is text, not form
 
 # What belongs to the message before: indented lines and the named tails of Java and Postgres.
@@ -70,8 +73,13 @@ def level_of(message: bytes) -> Level:
         found = _JSON.search(message)
         return _WORDS.get(found[1].lower(), Level.OTHER) if found else Level.OTHER
     head = message[:_HEAD]
-    if b"\\u001b" in head:
-        head = _COLOUR_CODE.sub(b"", head)
+    if b"\\u00" in head:  # an escaped control character, whose digits matter
+        return _level_of_head(_COLOUR_CODE.sub(b"", head))
+    # The same program writes the same line again and again, with other numbers.
+    return _remembered(head.translate(_DIGITS))
+
+
+def _level_of_head(head: bytes) -> Level:
     if b" # " in head and _REDIS_WARNING.match(head):
         return Level.WARNING
     # Most lines hold neither mark; asking first saves two searches of the head.
@@ -88,6 +96,9 @@ def level_of(message: bytes) -> Level:
             return level
         word = _CAPITALS.search(head, word.end())
     return Level.OTHER
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_level_of_head)
 
 
 def continues(message: bytes) -> bool:

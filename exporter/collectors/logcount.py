@@ -24,6 +24,8 @@ _STREAM = b'","stream":"'
 _TOKENS = {stream: _STREAM + stream.encode() + b'"' for stream in STREAMS}
 _STDERR = _TOKENS["stderr"]
 _TIME = b'"time":"'
+# What stands behind the stream unless the engine adds attributes: a longer text is found faster.
+_TIME_FOLLOWS = b',"time":"20'
 _PROBE = PIECE_BYTES // 2
 
 
@@ -139,7 +141,8 @@ class LineCounter:
         tally = self._tally
         if level is not Level.OTHER:
             tally.messages[stream, level] += 1
-        self._name(name)
+        if name:
+            self._name(name)
         for pattern in self._patterns:
             if pattern.matches(message):
                 tally.matches[pattern.name] += 1
@@ -148,35 +151,43 @@ class LineCounter:
     def _suspects(self, lines: bytes, by_stream: dict[str, int]) -> dict[str, int]:
         """Take the suspicious lines apart, and those after an error; how many had a level."""
         counted = dict.fromkeys(STREAMS, 0)
-        suspects = self._finder.lines(lines)
         # By stream: where its next line begins, if that one matters whatever it says.
-        followers = {s: at for s, n in by_stream.items() if n and (at := self._next(s, lines, 0))}
-        index = 0
-        while index < len(suspects) or followers:
-            start, suspected = suspects[index] if index < len(suspects) else len(lines), True
-            if followers and (follower := min(followers.values()) - 1) < start:
-                start, suspected = follower, False
-            end = lines.find(b"\n", start)
-            mark = lines.find(_STREAM, start, end)
+        followers: dict[str, int] = {}
+        for stream, count in by_stream.items():
+            if count and self._events[stream].is_open:
+                self._follow(followers, stream, lines, 0)
+        for start in self._finder.lines(lines):
+            if followers:
+                self._pass(followers, lines, start)
+            mark = lines.find(_STREAM, start)
             stream = "stderr" if lines.startswith(_STDERR, mark) else "stdout"
-            message = lines[start + len(_LOG) : mark]
-            if suspected:
-                index += 1
-                counted[stream] += self.message(stream, message) is not Level.OTHER
-            else:
-                self._name(self._events[stream].passed(message))
+            if self.message(stream, lines[start + len(_LOG) : mark]) is not Level.OTHER:
+                counted[stream] += 1
             if followers:
                 followers.pop(stream, None)
-            if self._events[stream].is_open and (at := self._next(stream, lines, end + 1)):
-                followers[stream] = at
+            if self._events[stream].is_open:
+                self._follow(followers, stream, lines, mark + 1)
+        self._pass(followers, lines, len(lines))
         return counted
 
-    def _next(self, stream: str, lines: bytes, begin: int) -> int:
-        """Where the stream's next line begins, plus one; 0 when none does or none matters."""
-        if not self._events[stream].is_open:
-            return 0
+    def _pass(self, followers: dict[str, int], lines: bytes, end: int) -> None:
+        """Go through the followers before end, and through those that follow them."""
+        while followers:
+            stream = min(followers, key=followers.__getitem__)
+            start = followers[stream]
+            if start >= end:
+                return
+            del followers[stream]
+            mark = lines.find(_STREAM, start)
+            self._name(self._events[stream].passed(lines[start + len(_LOG) : mark]))
+            if self._events[stream].is_open:
+                self._follow(followers, stream, lines, mark + 1)
+
+    def _follow(self, followers: dict[str, int], stream: str, lines: bytes, begin: int) -> None:
+        """Note where the stream's next line begins, if there is one."""
         at = lines.find(_TOKENS[stream], begin)
-        return max(lines.rfind(b"\n", begin, at) + 1, begin) + 1 if at >= 0 else 0
+        if at >= 0:
+            followers[stream] = lines.rfind(b"\n", 0, at) + 1
 
     def _name(self, name: bytes) -> None:
         if name:
@@ -232,12 +243,16 @@ def _may_hold_pieces(lines: bytes) -> bool:
 
 def _by_stream(lines: bytes) -> dict[str, int] | None:
     """How many lines each stream has; None when some line is not the engine's."""
-    total = lines.count(b"\n")
-    stderr = lines.count(_STDERR)
-    stdout = lines.count(_TOKENS["stdout"]) if stderr != total else 0
-    if stdout + stderr != total or b"\0" in lines:
+    if b"\0" in lines:
         return None
-    return {"stdout": stdout, "stderr": stderr}
+    # Twice as fast as count(): it hops from newline to newline instead of looking at each byte.
+    total = len(lines) - len(lines.replace(b"\n", b""))
+    for after in (_TIME_FOLLOWS, b""):
+        stderr = lines.count(_STDERR + after)
+        stdout = lines.count(_TOKENS["stdout"] + after) if stderr != total else 0
+        if stdout + stderr == total:
+            return {"stdout": stdout, "stderr": stderr}
+    return None
 
 
 def _ends(message: bytes) -> bool:

@@ -17,7 +17,7 @@ from exporter.collectors.logcount import Pattern
 from exporter.collectors.logtail import AskEngine, Tail
 from exporter.collectors.matcher import finder
 from exporter.collectors.port import Clocks, ContainerSet
-from exporter.readings import Cause, Logs, Unreachable
+from exporter.readings import Cause, Container, Logs, Unreachable
 from exporter.readings.logs import Recurring
 from exporter.targets import LogFolder, LogPattern
 
@@ -54,6 +54,7 @@ class LogCollector:
         self._idle = SHORTEST_IDLE_SECONDS
         self._dirty = True
         self._ids: frozenset[str] = frozenset()
+        self._seen: tuple[Container, ...] | None = None
         self._save_problem = ""  # told at every scrape until a save works again
         self._wake = threading.Event()
         self._stopping = False
@@ -137,6 +138,9 @@ class LogCollector:
         found = self._containers.known(now + SET_PATIENCE_SECONDS)
         if isinstance(found, Unreachable):
             return found
+        if found.containers is self._seen:
+            return None  # the set keeps the same tuple until something changes
+        self._seen = found.containers
         watched = [c for c in found.containers if self._engine.watches(c.project)]
         self._tail.watch(watched)
         # Where a quiet log begins to be followed must be known to the next process as well.
@@ -181,7 +185,7 @@ def _pattern(pattern: LogPattern) -> Pattern:
 
 
 def _asking(folder: LogFolder) -> AskEngine:
-    # docker-py is imported only where the engine is asked.
+    # Imported only where the engine is asked.
     from exporter.collectors.logsapi import EngineLog  # noqa: PLC0415
 
     return partial(EngineLog, folder.engine.url)

@@ -13,11 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from docker import APIClient
-from docker.errors import DockerException
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
-
+from exporter.collectors.engine import ERRORS, EngineClient
 from exporter.collectors.logcount import STREAMS, LineCounter
 from exporter.readings import Container
 
@@ -25,7 +21,6 @@ ASK_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 TIMEOUT_SECONDS = 2.0
 READ_SECONDS = 0.3
-_CHUNK = 1 << 16
 _HEADER_BYTES = 8  # of a frame; the last four tell its length
 _SPLIT = " "
 
@@ -67,7 +62,7 @@ class EngineLog:
         self._ask_at = now + timedelta(seconds=ASK_SECONDS)
         try:
             return sum(self._read(stream) for stream in STREAMS)
-        except (DockerException, RequestException, HTTPError) as error:
+        except ERRORS as error:
             self._ask_at = now + timedelta(seconds=RETRY_SECONDS)
             raise OSError(0, f"{self._url}: no log: {type(error).__name__}") from error
 
@@ -110,28 +105,18 @@ class EngineLog:
 
     def _entries(self, stream: str, since: str) -> Generator[tuple[str, str], None, None]:
         """(time, text) of each entry; a text without a newline is a piece of a long message."""
-        client = APIClient(base_url=self._url, timeout=TIMEOUT_SECONDS)  # type: ignore[arg-type]  # seconds may be a float
-        # Not docker-py's logs(), which cuts a time to whole seconds: a busy second would be sent
-        # again and again.
-        place = f"{client.base_url}/v{client.api_version}/containers/{self._name}/logs"
-        query = f"{stream}=1&timestamps=1&since={since}"
+        client = EngineClient(self._url, TIMEOUT_SECONDS)
         try:
-            with client.get(f"{place}?{query}", stream=True, timeout=TIMEOUT_SECONDS) as answer:
-                answer.raise_for_status()
-                inspected = client.inspect_container(self._name)
+            with client.log(self._name, stream, since) as chunks:
+                inspected = client.inspect(self._name)
                 if inspected.get("Id") != self._id:
                     return  # another container has the name now
                 terminal = bool((inspected.get("Config") or {}).get("Tty"))
-                for entry in _entries_of(_chunks(answer.raw), terminal=terminal):
+                for entry in _entries_of(chunks, terminal=terminal):
                     time, _, text = entry.decode("utf-8", "replace").partition(_SPLIT)
                     yield _padded(time), text
         finally:
             client.close()
-
-
-def _chunks(raw: Any) -> Iterator[bytes]:  # noqa: ANN401  urllib3's, which docker-py brings
-    while chunk := raw.read(_CHUNK):
-        yield chunk
 
 
 def _entries_of(chunks: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:

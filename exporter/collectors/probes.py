@@ -14,6 +14,7 @@ from exporter.collectors.health import Admitted, document_of, loaded, values_of
 from exporter.collectors.history import History, Result, head_of, redacted
 from exporter.collectors.port import Clocks
 from exporter.readings import HealthDocument, Probe, ProbeFailure
+from exporter.readings.probes import Durations
 from exporter.targets import Module, ProbeTarget
 
 _SUCCESS = range(200, 300)
@@ -30,15 +31,22 @@ class ProbeCollector:
         self._lock = threading.Lock()  # guards what is counted and admitted
         self._attempts = 0
         self._failures: Counter[ProbeFailure] = Counter()
+        self._durations = Durations()
         self.history = History()
 
     def collect(self, deadline: float) -> Probe:
         probe = self._probe(self._target.module, deadline, kept=True)
         with self._lock:
             self._attempts += 1
+            self._durations = self._durations.with_one(probe.duration_seconds)
             if probe.failure is not None:
                 self._failures[probe.failure] += 1
-            return replace(probe, attempts=self._attempts, failures=dict(self._failures))
+            return replace(
+                probe,
+                attempts=self._attempts,
+                failures=dict(self._failures),
+                durations=self._durations,
+            )
 
     def probe(self, module: Module | None, deadline: float) -> Probe:
         """The same done afresh, beside any collect(): remembered, but not counted."""

@@ -6,8 +6,9 @@ reason, never absent: rules must be able to see it.
 
 from collections.abc import Iterator
 
-from exporter.families.metric import Family, Sample, counter, gauge, one_of
+from exporter.families.metric import Family, Kind, Metric, Sample, counter, gauge, one_of
 from exporter.readings import HealthDocument, HealthWord, Probe, ProbeFailure, Tls, Unreachable
+from exporter.readings.probes import BUCKETS
 from exporter.targets import ProbeTarget
 
 LABELS = ("target", "service", "colour")
@@ -18,6 +19,12 @@ TIMEOUT = gauge("probe_timeout_seconds", "How long the probe might have taken.",
 FAILURE = gauge("probe_failure_reason", "1 for the reason of a failed probe.", (*LABELS, "reason"))
 ATTEMPTS = counter("probe_attempts_total", "Probes since the exporter started.", LABELS)
 FAILURES = counter("probe_failures_total", "Failed probes by reason.", (*LABELS, "reason"))
+DURATIONS = Metric(
+    "probe_attempt_duration_seconds",
+    Kind.HISTOGRAM,
+    "How long the probes since the exporter started took.",
+    (*LABELS, "le"),
+)
 LOOKUP = gauge("probe_dns_lookup_time_seconds", "Time the name's look-up took.", LABELS)
 IP_PROTOCOL = gauge("probe_ip_protocol", "4 or 6: the version of IP that was used.", LABELS)
 IP_HASH = gauge("probe_ip_addr_hash", "FNV-1a of the address: changes when it does.", LABELS)
@@ -88,6 +95,8 @@ JSON_VALUE = gauge(
     "probe_json_value", "The number at a configured path of the body.", (*LABELS, "path")
 )
 
+SINCE_START = (ATTEMPTS, FAILURES, DURATIONS)
+
 Labels = tuple[str, str, str]
 
 
@@ -98,7 +107,7 @@ def families(target: ProbeTarget, reading: Probe | Unreachable) -> list[Family]:
 
 def single(reading: Probe) -> list[Family]:
     """The same for one probe asked for by name: as blackbox, without target labels."""
-    return [f for f in _families(("", "", ""), reading) if f.metric not in (ATTEMPTS, FAILURES)]
+    return [f for f in _families(("", "", ""), reading) if f.metric not in SINCE_START]
 
 
 def _families(labels: Labels, reading: Probe | Unreachable) -> list[Family]:
@@ -116,6 +125,7 @@ def _families(labels: Labels, reading: Probe | Unreachable) -> list[Family]:
         FAILURES.family(
             ((*labels, reason), reading.failures.get(reason, 0)) for reason in ProbeFailure
         ),
+        *_durations(labels, reading),
         LOOKUP.family(_given(labels, reading.phases.get("resolve"))),
         IP_PROTOCOL.family(_given(labels, _protocol(reading.ip))),
         IP_HASH.family(_given(labels, _fnv1a(reading.ip) if reading.ip else None)),
@@ -127,6 +137,14 @@ def _families(labels: Labels, reading: Probe | Unreachable) -> list[Family]:
         *(_tls(labels, reading.tls) if reading.tls else ()),
         *(_health(labels[:2], reading.health) if reading.health else ()),
     ]
+
+
+def _durations(labels: Labels, reading: Probe) -> Iterator[Family]:
+    found, total = reading.durations, reading.attempts
+    below = zip((*map(str, BUCKETS), "+Inf"), (*found.below, total), strict=True)
+    yield DURATIONS.family((((*labels, bound), n) for bound, n in below), "_bucket")
+    yield DURATIONS.family([((*labels, ""), found.seconds)], "_sum")
+    yield DURATIONS.family([((*labels, ""), total)], "_count")
 
 
 def _answer(labels: Labels, reading: Probe) -> Iterator[Family]:

@@ -65,6 +65,22 @@ class Tls:
     leaf_sha256: str = ""
 
 
+# Upper bounds in seconds, the ones that client libraries begin with.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Of all attempts. below: how many took at most as long, for each of BUCKETS."""
+
+    below: tuple[int, ...] = (0,) * len(BUCKETS)
+    seconds: float = 0.0
+
+    def with_one(self, took: float) -> "Durations":
+        counted = (n + (took <= bound) for n, bound in zip(self.below, BUCKETS, strict=True))
+        return Durations(tuple(counted), self.seconds + took)
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One request. failure is None when it succeeded. status_code 0: no HTTP answer."""
@@ -87,5 +103,6 @@ class Probe:
     json_values: Mapping[str, float] = field(default_factory=dict)
     attempts: int = 0  # since the start, this one included
     failures: Mapping[ProbeFailure, int] = field(default_factory=dict)
+    durations: Durations = Durations()
     detail: str = ""
     problems: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Who may ask, and over what: TLS and basic auth from the web configuration file.
+"""Who may ask, and over what: TLS, basic auth and headers from the web configuration file.
 
 Rule: the file, and the certificate and key that it names, are looked at for every connection,
 so that a renewed certificate needs no restart. What cannot be used at the start stops the
@@ -12,12 +12,12 @@ import logging
 import secrets
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config import Invalid
-from exporter.config_web import TlsSection, WebConfig, load
+from exporter.checked import web_settings
+from exporter.settings import Invalid, Tls, WebSettings
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ _CLIENT_CERTIFICATES = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
+Load = Callable[[Path], WebSettings]
 Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -44,22 +45,28 @@ class Rules:
 
     context: ssl.SSLContext | None = None
     users: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
     files: tuple[Path, ...] = ()
 
 
 class Access:
     """path None: everybody, in plain text. Errors of the first reading: Invalid."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, load: Load = web_settings) -> None:
         self._path = path
+        self._load = load
         self._lock = threading.Lock()  # guards what follows
-        self._rules = Rules() if path is None else read(path)
+        self._rules = Rules() if path is None else read(path, load)
         self._stamp = _stamp(self._rules.files)
         self._known: set[bytes] = set()  # digests of name and password that were right
         self._salt = secrets.token_bytes(16)
 
     def context(self) -> ssl.SSLContext | None:
         return self._current().context
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What every answer carries besides its own."""
+        return self._current().headers
 
     def allows(self, authorization: str | None) -> bool:
         users = self._current().users
@@ -89,7 +96,7 @@ class Access:
             if stamp != self._stamp:
                 self._stamp = stamp
                 try:
-                    self._rules = read(self._path)
+                    self._rules = read(self._path, self._load)
                     self._stamp = _stamp(self._rules.files)
                     log.info("%s: read again", self._path)
                 except Invalid as invalid:
@@ -98,36 +105,30 @@ class Access:
             return self._rules
 
 
-def read(path: Path) -> Rules:
+def read(path: Path, load: Load = web_settings) -> Rules:
     """Errors: Invalid."""
-    config = load(path)
-    files = [path]
-    context = None
-    if config.tls_server_config is not None:
-        files += config.tls_server_config.files(path.parent)
-        context = _context(path, config.tls_server_config)
-    return Rules(context, _users(config), tuple(files))
-
-
-def _users(config: WebConfig) -> dict[str, str]:
-    if config.basic_auth_users:
+    settings = load(path)
+    if settings.users:
         import bcrypt  # noqa: F401, PLC0415  only who uses it needs it; missing is told at the start
-    return dict(config.basic_auth_users)
+    tls = settings.tls
+    context = _context(path, tls) if tls is not None else None
+    files = (path, *(Path(file) for file in (tls.files if tls is not None else ())))
+    return Rules(context, settings.users, tuple(settings.headers.items()), files)
 
 
-def _context(path: Path, section: TlsSection) -> ssl.SSLContext:
+def _context(path: Path, tls: Tls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate, key, *authorities = (str(file) for file in section.files(path.parent))
+    certificate, key, *authorities = tls.files
     try:
-        context.minimum_version = _VERSIONS[section.min_version]
-        context.maximum_version = _VERSIONS[section.max_version]
+        context.minimum_version = _VERSIONS[tls.min_version]
+        context.maximum_version = _VERSIONS[tls.max_version]
         context.load_cert_chain(certificate, key)
         for file in authorities:
             context.load_verify_locations(file)
     except (OSError, ValueError) as error:
         why = f"{path.name}: tls_server_config: certificate, key or authority: {error}"
         raise Invalid([why]) from error
-    context.verify_mode = _CLIENT_CERTIFICATES[section.client_auth_type]
+    context.verify_mode = _CLIENT_CERTIFICATES[tls.client_auth_type]
     return context
 
 

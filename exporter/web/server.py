@@ -63,11 +63,8 @@ class Handler(StreamRequestHandler):
 
     def _send(self, answer: Answer, request: Request) -> None:
         body = answer.body
-        headers = [
-            ("Content-Type", answer.content_type),
-            ("X-Content-Type-Options", "nosniff"),
-            *answer.headers,
-        ]
+        added = {"X-Content-Type-Options": "nosniff"} | dict(self.server.access.headers())
+        headers = [("Content-Type", answer.content_type), *added.items(), *answer.headers]
         gzip = "gzip" in request.headers.get("accept-encoding", "")
         if gzip and len(body) >= _SMALLEST_GZIPPED:
             body = _gzipped(body)

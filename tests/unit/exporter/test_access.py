@@ -6,12 +6,13 @@ import shutil
 import ssl
 import urllib.error
 import urllib.request
+from email.message import Message
 from pathlib import Path
 
 import bcrypt
 import pytest
 
-from exporter.config import Invalid
+from exporter.settings import Invalid
 from exporter.web.access import Access
 from tests.certificates import Authority
 from tests.unit.exporter.running import running
@@ -60,6 +61,41 @@ def test_the_real_exporter_asks_for_tls_and_a_password(
         assert serial(exporter.address) == serial_of(renewed.certificate)
         assert status(url, trust, basic("prometheus", PASSWORD)) == 200
     assert "Traceback" not in exporter.log()
+
+
+def test_headers_go_with_every_answer_over_tls_and_change_without_a_restart(
+    authority: Authority, tmp_path: Path
+) -> None:
+    pair = authority.signed("web")
+    tls = f"tls_server_config: {{cert_file: {pair.certificate}, key_file: {pair.key}}}\n"
+    more = "http_server_config: {http2: true, headers: {Strict-Transport-Security: max-age=9}}\n"
+    path = web_config(tmp_path, f"{tls}{more}basic_auth_users:\n  prometheus: '{HASH}'\n")
+    trust = ssl.create_default_context(cafile=authority.certificate)
+
+    with running(tmp_path, "", f"--web.config.file={path}") as exporter:
+        url = exporter.url("/-/healthy").replace("http:", "https:")
+        for authorization in ("", basic("prometheus", PASSWORD)):
+            found = headers(url, trust, authorization)
+            assert found["Strict-Transport-Security"] == "max-age=9"
+            assert found.get_all("X-Content-Type-Options") == ["nosniff"]
+            assert found["X-Frame-Options"] is None
+
+        words = '{X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: ""}'
+        web_config(tmp_path, f"{tls}http_server_config: {{http2: false, headers: {words}}}\n")
+        found = headers(url, trust, "")
+        assert found["X-Frame-Options"] == "deny"
+        assert found.get_all("X-Content-Type-Options") == ["nosniff"]
+        assert found["X-XSS-Protection"] is found["Strict-Transport-Security"] is None
+
+
+def headers(url: str, trust: ssl.SSLContext, authorization: str) -> Message:
+    request = urllib.request.Request(url, headers={"Authorization": authorization})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=trust) as response:  # noqa: S310
+            return response.headers  # type: ignore[no-any-return]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.headers
 
 
 def serial_of(certificate: Path) -> bytes:
@@ -139,6 +175,10 @@ def test_clients_show_a_certificate_where_it_is_required(
 
 
 TLS = "web.yml: tls_server_config"
+HEADERS = (
+    "'Content-Security-Policy', 'Strict-Transport-Security', 'X-Content-Type-Options', "
+    "'X-Frame-Options' or 'X-XSS-Protection'"
+)
 AUTH_TYPES = "'NoClientCert', 'VerifyClientCertIfGiven' or 'RequireAndVerifyClientCert'"
 MISTAKES = {
     "basic_auth_users: {a: secret}": [
@@ -155,6 +195,16 @@ MISTAKES = {
     "max_version: TLS12}": [
         f"{TLS}.client_ca_file: goes with a client_auth_type that verifies, and only then",
         "web.yml: tls_server_config.min_version: is above max_version",
+    ],
+    "http_server_config: {headers: {Server: me}}": [
+        f"web.yml: http_server_config.headers.Server: must be one of {HEADERS}"
+    ],
+    "http_server_config: {headers: {X-Frame-Options: allow}}": [
+        "web.yml: http_server_config.headers: X-Frame-Options must be one of deny, sameorigin"
+    ],
+    'http_server_config: {http2: 1, headers: {X-XSS-Protection: "0\\r\\nSet-Cookie: a"}}': [
+        "web.yml: http_server_config.http2: must be true or false",
+        "web.yml: http_server_config.headers.X-XSS-Protection: must be printable ASCII in one line",
     ],
     "tls_server_config: {cert_file: gone, key_file: gone}": [
         f"web.yml: tls_server_config: certificate, key or authority: [Errno 2] {os.strerror(2)}"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Config, Invalid, load, parse
+from exporter.config import Config, load, parse
 from exporter.main import main
+from exporter.settings import Invalid
 from exporter.targets import POSTGRES_PARTS
 
 REPO = Path(__file__).resolve().parents[3]
@@ -165,7 +166,7 @@ def test_an_empty_mapping_is_a_configuration_with_nothing_to_look_at() -> None:
     config = parse("{}", "exporter.yml")
 
     assert config == Config()
-    assert config.address == ("0.0.0.0", 9180)  # noqa: S104  the documented default
+    assert config.settings().address == ("0.0.0.0", 9180)  # noqa: S104  the documented default
 
 
 def test_a_configuration_cannot_be_changed() -> None:

@@ -3,15 +3,14 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from docker.errors import NotFound
-from requests.exceptions import ConnectionError as NoConnection
 
 from exporter.collectors.docker import EventedContainers
+from exporter.collectors.engine import NotFound
 from exporter.collectors.event_counts import exit_code_word
 from exporter.collectors.inspection import container_of, lasting_name, unix_time
 from exporter.collectors.port import Clocks
@@ -167,7 +166,7 @@ class FakeEngine:
 
     def connect(self, url: str, timeout: float) -> "FakeClient":
         if self.away.is_set():
-            raise NoConnection("away")
+            raise ConnectionRefusedError("away")
         return FakeClient(self)
 
     def tell(self, action: str, container_id: str, **attributes: str) -> None:
@@ -204,6 +203,9 @@ class FakeStream:
     def close(self) -> None:
         self.events.put(None)
 
+    def release(self) -> None:
+        pass
+
 
 class FakeClient:
     def __init__(self, engine: FakeEngine) -> None:
@@ -212,15 +214,15 @@ class FakeClient:
 
     def _answer(self) -> None:
         if self.engine.away.is_set():
-            raise NoConnection("away")
+            raise ConnectionRefusedError("away")
 
-    def containers(self, *, all: bool) -> list[dict[str, Any]]:  # noqa: A002  docker's name
+    def containers(self) -> list[Mapping[str, Any]]:
         self._answer()
         self.engine.lists += 1
         labels = {"com.docker.compose.project": "core"}
         return [{"Id": key, "Labels": labels} for key in self.engine.containers]
 
-    def inspect_container(self, container_id: str) -> dict[str, Any]:
+    def inspect(self, container_id: str) -> dict[str, Any]:
         self._answer()
         if container_id not in self.engine.containers:
             raise NotFound("gone")
@@ -235,7 +237,7 @@ class FakeClient:
         self._answer()
         return {"NCPU": 2, "MemTotal": 1 << 30}
 
-    def events(self, **_: object) -> FakeStream:
+    def events(self, since: str | None, filters: object) -> FakeStream:
         self._answer()
         stream: queue.Queue[Any] = queue.Queue()
         self.engine.streams.append(stream)
@@ -345,8 +347,8 @@ def test_an_earlier_inspection_never_overwrites_a_later_one(
     engine.containers["a"] = "running"
 
     class Slow(FakeClient):
-        def inspect_container(self, container_id: str) -> dict[str, Any]:
-            document = super().inspect_container(container_id)
+        def inspect(self, container_id: str) -> dict[str, Any]:
+            document = super().inspect(container_id)
             engine.containers["a"] = "exited"
             kept._inspect(FakeClient(engine), container_id)  # what an event would do meanwhile
             return document

@@ -52,6 +52,7 @@ from exporter.readings import (
 )
 from exporter.readings.cgroups import DeviceIO
 from exporter.readings.containers import Machine
+from exporter.readings.probes import Durations
 from exporter.targets import (
     BackupFolder,
     CertificateFile,
@@ -328,6 +329,7 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
             tls=Tls("TLS 1.3", "SUITE", False, VerifyError.EXPIRED, (CERTIFICATE,), "ab"),  # noqa: FBT003  the reading's word
             attempts=3,
             failures={ProbeFailure.TLS: 2},
+            durations=Durations().with_one(0.5).with_one(0.03).with_one(12.0),
         ),
     ),
     (

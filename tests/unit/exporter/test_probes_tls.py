@@ -410,6 +410,8 @@ def test_probes_and_their_failures_are_counted() -> None:
     assert 'probe_attempts_total{target="t",service="s"} 2' in told
     assert 'probe_failures_total{target="t",service="s",reason="status"} 2' in told
     assert 'probe_failures_total{target="t",service="s",reason="tls"} 0' in told
+    assert 'probe_attempt_duration_seconds_bucket{target="t",service="s",le="10.0"} 2' in told
+    assert 'probe_attempt_duration_seconds_count{target="t",service="s"} 2' in told
     assert [r.probe.failure for r in collector.history.results()] == [ProbeFailure.STATUS] * 3
 
 

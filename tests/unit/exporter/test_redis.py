@@ -13,12 +13,13 @@ from exporter.collectors.port import Clocks
 from exporter.collectors.redis import histograms_of, slowest_of, spikes_of
 from exporter.collectors.redis_scan import BURST_SECONDS, Pace
 from exporter.collectors.redis_wire import Refused, unreachable
-from exporter.config import Invalid, parse
+from exporter.config import parse
 from exporter.families import celery, redis
 from exporter.families.metric import Families, families_of
 from exporter.families.redis_info import FIELDS
 from exporter.globs import classifier, escaped
 from exporter.readings import Cause, LatencyHistogram, LatencySpike, Redis, Unreachable
+from exporter.settings import Invalid
 from exporter.targets import CeleryBroker, CeleryWorker, RedisServer
 
 SERVER = RedisServer("redis", "redis", 6379)

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 from exporter.collectors.port import Clocks
-from exporter.config import Config, Invalid, parse
+from exporter.config import Config, parse
 from exporter.families.metric import gauge
 from exporter.families.scrape import Outcome
 from exporter.reload import Running
 from exporter.scrape import Scrape
+from exporter.settings import Invalid, Settings
 from exporter.terminal import report
 from tests.unit.exporter.running import COMMAND, REPO, await_, running
 
@@ -51,10 +52,10 @@ def test_what_a_reload_does_not_change_goes_on(tmp_path: Path) -> None:
     ]
     turn = iter(files[1:])
 
-    def load(_: Path) -> Config:
-        return parse(next(turn), "exporter.yml")
+    def load(_: Path) -> Settings:
+        return parse(next(turn), "exporter.yml").settings()
 
-    current = Running(tmp_path, parse(files[0], "exporter.yml"), CLOCKS, load)
+    current = Running(tmp_path, parse(files[0], "exporter.yml").settings(), CLOCKS, load)
     before = {item.name: item for item in current.scraper.opened()}
 
     assert current.reload() == ()
@@ -75,10 +76,10 @@ def test_what_a_reload_does_not_change_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_a_mistake(tmp_path: Path) -> None:
-    def load(_: Path) -> Config:
+    def load(_: Path) -> Settings:
         raise Invalid(["exporter.yml: cannot be read"])
 
-    current = Running(tmp_path, Config(), CLOCKS, load)
+    current = Running(tmp_path, Config().settings(), CLOCKS, load)
 
     assert current.reload() == ("exporter.yml: cannot be read",)
     current.scraper.close()
