@@ -23,7 +23,7 @@ class State(StrEnum):
     FAILED = "failed"  # the action itself failed
     INTERRUPTED = "interrupted"  # the process died between intent and outcome
     CANCELLED = "cancelled"  # the fault was gone before anything was touched
-    ABORTED = "aborted"  # a human stopped it between two steps, or did not allow it
+    ABORTED = "aborted"  # a human stopped it or did not allow it, or a guard after a crash
     SKIPPED = "skipped"  # observe mode: judged and recorded, never acted on
 
 

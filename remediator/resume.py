@@ -4,6 +4,7 @@ Rule: never act twice on a guess. An action says itself what it sees of a step t
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -31,7 +32,8 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> Ending
     done, broken = _settle(plan, run, ports)
     again = partial(unwanted, incident, plan, run, policy, ports)
     if not (done or broken) and (no_more := again()) is not None:
-        return no_more
+        # Not cancelled: it was begun, and counts, or what kills us could be begun for ever.
+        return replace(no_more, state=State.ABORTED)
     failed = None if broken else act(plan, run, ports, again, done)
     ending = failed or verify(plan, run, ports)
     if broken and ending.state is not State.EFFECTIVE:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from remediator.outcomes import Reason
 from remediator.ports import NotifiedAlert, Transient
@@ -228,7 +229,7 @@ class Peer:
                     "annotations": {},
                     "startsAt": (START + timedelta(seconds=starts_at)).isoformat(),
                     "endsAt": "0001-01-01T00:00:00Z",
-                    "fingerprint": f"{abs(hash(symptom)) % 16**16:016x}",
+                    "fingerprint": f"{crc32(repr(symptom).encode()):016x}",
                 }
                 for symptom, (is_firing, starts_at) in listed[:cut]
             ],

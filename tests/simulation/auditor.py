@@ -70,11 +70,11 @@ class Auditor:
 
     def seen(self, state: AlertState | None) -> None:
         """The lane was answered which alerts fire."""
+        works = tuple(row[0] for row in self._active("target"))
         if self.world.lanes.current is not None:
-            works = tuple(row[0] for row in self._active("target"))
             self._seen[self.world.lanes.current] = Seen(self.world.seconds, state, works)
         self._answer = state
-        if state is not None and self._storms(state, ()):
+        if state is not None and self._storms(state, works):
             self._stormed_at = self.world.seconds
 
     def looked(

@@ -86,11 +86,13 @@ class History:
         self.policy = a_policy(self.world.chance("policy"))
         if kind.is_fair:
             plenty = {"runs_per_hour": 100, "runs_per_day": 100}
-            at_once = {
-                name: replace(book, firing_for_seconds=0.0)
+            books = {
+                name: replace(
+                    book, firing_for_seconds=0.0, verify=replace(book.verify, within_seconds=300.0)
+                )
                 for name, book in self.policy.runbooks.items()
             }
-            self.policy = replace(self.policy, quiet_windows=(), runbooks=at_once, **plenty)
+            self.policy = replace(self.policy, quiet_windows=(), runbooks=books, **plenty)
         self.site = Site(self.world)
         self.network = Network(self.world, self.world.chance("network"), kind.noise, self._receive)
         self.prometheus = Prometheus(self.world, self.site, self._tell)

@@ -128,7 +128,7 @@ class Prometheus:
             self._ticks = False
             return
         self._scrape()
-        for symptom in self._symptoms | set(self.alerts):
+        for symptom in sorted(self._symptoms | set(self.alerts)):
             self._evaluate(symptom)
         unsettled = self.stuck_since is not None and self._running is not None
         pending = any(

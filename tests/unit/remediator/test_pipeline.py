@@ -415,7 +415,7 @@ def test_what_was_not_done_before_a_crash_is_done_only_if_it_may_be_begun_now(
     loop.turn()
 
     assert len(loop.actions["restart"].runs) == 1
-    assert loop.states()[0] == ("restart", "cancelled", reason)
+    assert loop.states()[0] == ("restart", "aborted", reason)
 
 
 def test_a_step_that_kills_the_process_is_repeated_once_and_no_more(make: Make) -> None:
