@@ -73,6 +73,7 @@ class Config:
     max_body_bytes: int
     prometheus_url: str
     freshness_job: str
+    steady_seconds: float
     alertmanager_url: str
     exporter_url: str
     docker_url: str
@@ -165,6 +166,7 @@ def _build(file: ConfigFile) -> Config:
         max_body_bytes=file.webhook.max_body_bytes,
         prometheus_url=file.prometheus.url,
         freshness_job=file.prometheus.freshness_job,
+        steady_seconds=file.prometheus.steady,
         alertmanager_url=file.alertmanager.url,
         exporter_url=file.exporter.url,
         docker_url=file.docker.url,

@@ -36,6 +36,9 @@ class PrometheusSection(Section):
     """The scrape job whose data must be fresh before anything is touched."""
     max_data_age: Positive = 45.0
     """Data older than this blocks every run."""
+    steady: Seconds = 60.0
+    """For so long no scrape may have failed before an alert that is gone counts as ended: a rule
+    with `for` needs a while to fire again after a gap."""
 
 
 class UrlSection(Section):

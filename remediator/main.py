@@ -216,6 +216,7 @@ def _worker(
         config.prometheus_url,
         freshness_job=config.freshness_job,
         settle_seconds=config.dependency_settle_seconds,
+        steady_seconds=config.steady_seconds,
     )
     stack.enter_context(closing(prometheus))
     age = policy.max_data_age_seconds

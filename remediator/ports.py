@@ -130,7 +130,8 @@ class AlertState:
     `lately` are the services with an alert that fires or did so a moment ago: their clients
     may not have found back to them yet. `notified` is what Alertmanager holds; None when it
     cannot be asked. `running` holds services, `probes` probe targets: whether each is well;
-    who is in neither is unknown.
+    who is in neither is unknown. `steady`: the data had no gap lately; after one an alert is
+    gone for a while although its fault is not.
     """
 
     firing: tuple[FiringAlert, ...]
@@ -139,6 +140,7 @@ class AlertState:
     notified: tuple[NotifiedAlert, ...] | None = None
     running: Mapping[str, bool] = field(default_factory=dict)
     probes: Mapping[str, bool] = field(default_factory=dict)
+    steady: bool = True
 
 
 class Alerts(Protocol):

@@ -63,7 +63,8 @@ class Prometheus:
     """One kept connection to Prometheus.
 
     `freshness_job` is the job whose `up` dates the data; an alert that ended less than
-    `settle_seconds` ago still counts as `lately`.
+    `settle_seconds` ago still counts as `lately`; the data is `steady` when no scrape of the
+    job has failed for `steady_seconds`.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class Prometheus:
         *,
         freshness_job: str,
         settle_seconds: float = 0.0,
+        steady_seconds: float = 0.0,
         timeout_seconds: float = _TIMEOUT_SECONDS,
     ) -> None:
         self._url = url
         self._freshness_job = freshness_job
         self._settle_seconds = settle_seconds
+        self._steady_seconds = steady_seconds
         self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
 
     def now(self) -> AlertState:
@@ -100,7 +103,15 @@ class Prometheus:
             lately=self._lately(),
             running=_well(found, "service", "compose_service_state"),
             probes=_well(found, "target", "probe_success"),
+            steady=self._steady(job),
         )
+
+    def _steady(self, job: str) -> bool:
+        if self._steady_seconds <= 0:
+            return True
+        window = f"{math.ceil(self._steady_seconds * 1000)}ms"
+        lowest = self.query(f"max(min_over_time({job}[{window}]))")
+        return bool(lowest) and lowest[0].value == 1
 
     def _lately(self) -> frozenset[str]:
         if self._settle_seconds <= 0:

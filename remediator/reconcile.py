@@ -2,7 +2,7 @@
 
 Rule: a webhook is a hint. Alertmanager stays silent when an alert fires again within a
 group interval, so Prometheus is read again after each wake and in every interval. An
-alert counts as cleared only on fresh data.
+alert counts as cleared only on fresh data that had no gap.
 """
 
 import logging
@@ -40,7 +40,7 @@ class Reconciler:
             taken = self.intake.sync(
                 triage(_told(state), self.policy)[0],
                 asked_at=asked_at,
-                believed=self._is_fresh(state),
+                believed=state.steady and self._is_fresh(state),
             )
             self.metrics.reconciled(taken.new, asked_at)
             self.metrics.incidents_opened(taken.opened)

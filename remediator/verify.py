@@ -98,6 +98,8 @@ class MonitoringVerifier:
             )
         if any(is_same_alert(alert.labels, alert_labels) for alert in state.firing):
             return Check.FAIL, f"{name} still fires"
+        if not state.steady:
+            return Check.INCONCLUSIVE, f"{name} is gone, but so was the exporter a moment ago"
         return Check.PASS, f"{name} fires no more"
 
     def _promql(self, check: PromqlCheck) -> tuple[Check, str]:

@@ -50,13 +50,14 @@ class FakeAlerts:
     down: bool = False
     muted: Reason | None = None
     active_at: datetime = START
+    steady: bool = True
 
     def now(self) -> AlertState:
         if self.down:
             raise Transient("cannot ask Prometheus; see that it runs")
         alerts = tuple(FiringAlert(labels, self.active_at) for labels in self.firing)
         notified = tuple(NotifiedAlert(labels, self.muted) for labels in self.firing)
-        return AlertState(alerts, self.data_age_seconds, notified=notified)
+        return AlertState(alerts, self.data_age_seconds, notified=notified, steady=self.steady)
 
 
 @dataclass

@@ -86,6 +86,9 @@ CALLS_HUMAN_AFTER: Mapping[Reason, timedelta] = {
     # It would do harm, or help nobody.
     Reason.NOT_CONFIRMED: timedelta(minutes=5),
     Reason.CAPACITY: timedelta(minutes=5),
+    # A run that holds a target for so long does not come to an end.
+    Reason.TARGET_BUSY: timedelta(minutes=15),
+    Reason.TOO_MANY_RUNS: timedelta(minutes=15),
 }
 """Blocks for which a human is called, once they have lasted for so long."""
 

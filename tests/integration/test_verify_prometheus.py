@@ -151,3 +151,19 @@ def test_whatever_a_value_holds_it_stays_one_string(monitoring: Monitoring) -> N
             f'label_replace(vector(1), "kept", {quoted(value.replace("$", ""))}, "", "")'
         )
         assert sample.labels == {"kept": value}
+
+
+def test_after_a_failed_scrape_the_data_is_not_steady_for_a_while(monitoring: Monitoring) -> None:
+    url = str(monitoring.prometheus._client.base_url)
+    with closing(
+        Prometheus(url, freshness_job="stackmedic-exporter", steady_seconds=3)
+    ) as prometheus:
+        until(lambda: prometheus.now().steady)
+        good, monitoring.exporter.metrics = monitoring.exporter.metrics, None
+        until(lambda: not prometheus.now().steady)
+        monitoring.exporter.metrics = good
+        until(lambda: monitoring.look(RunningCheck()) is Check.PASS)
+        state = prometheus.now()
+        assert (state.data_age_seconds or 99) < 3, "fresh again"
+        assert not state.steady
+        until(lambda: prometheus.now().steady)

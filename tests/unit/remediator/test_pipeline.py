@@ -285,6 +285,21 @@ def test_a_blind_remediator_calls_a_human_after_two_minutes(make: Make) -> None:
     assert loop.actions["restart"].runs == []
 
 
+def test_an_alert_that_is_gone_after_a_gap_in_the_data_has_not_ended(make: Make) -> None:
+    loop = make()
+    loop.alerts.muted = Reason.SILENCED
+    loop.told(DOWN)
+    loop.alerts.firing.clear()
+    loop.alerts.steady = False
+    loop.pass_seconds(60)
+    loop.turn()
+    assert loop.incidents()[0]["state"] == "open"
+
+    loop.alerts.steady = True
+    loop.turn()
+    assert loop.incidents()[0]["state"] == "closed"
+
+
 def test_stale_data_neither_allows_nor_clears(make: Make) -> None:
     loop = make()
     loop.told(DOWN)

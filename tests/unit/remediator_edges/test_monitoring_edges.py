@@ -149,6 +149,8 @@ def look(source: FakeSource) -> Check:
         (AlertState((), 46.0), Check.INCONCLUSIVE),
         (AlertState((FIRING,), 46.0), Check.INCONCLUSIVE),
         (AlertState((), None), Check.INCONCLUSIVE),
+        (AlertState((), 1.0, steady=False), Check.INCONCLUSIVE),
+        (AlertState((FIRING,), 1.0, steady=False), Check.FAIL),
         (AlertState((FiringAlert({**ALERT, "service": "other"}, NOON),), 1.0), Check.PASS),
         (AlertState((FiringAlert({**ALERT, "alertname": "Other"}, NOON),), 1.0), Check.PASS),
     ],
