@@ -74,7 +74,8 @@ class Auditor:
         if self.world.lanes.current is not None:
             self._seen[self.world.lanes.current] = Seen(self.world.seconds, state, works)
         self._answer = state
-        if state is not None and self._storms(state, works):
+        remembers = not self.process.fate.is_disk_full
+        if state is not None and remembers and self._storms(state, works):
             self._stormed_at = self.world.seconds
 
     def looked(
