@@ -5,7 +5,9 @@ PY       = $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(STATE)/bin:$(PATH)
 export STACKMEDIC_STATE := $(STATE)
 
-.PHONY: help venv tools images check fix unit contract integration e2e test demo demo-down bench docs lock dashboards golden
+HISTORIES ?= 10000
+
+.PHONY: help venv tools images check fix unit simulate contract integration e2e test demo demo-down bench docs lock dashboards golden
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ fix: venv  ## format, and mend what ruff can mend
 
 unit: venv tools  ## tests that need no server
 	$(PY) -m pytest tests/unit tests/golden tests/architecture tests/contract
+
+simulate: venv  ## the remediator through HISTORIES=10000 random days; `make test` plays 300 of them
+	$(PY) -m pytest tests/simulation/test_histories.py -k invariants --histories $(HISTORIES)
 
 integration: venv tools images  ## tests against real Docker, Postgres, Redis, nginx, Prometheus, Alertmanager
 	$(PY) -m pytest tests/integration

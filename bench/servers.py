@@ -40,42 +40,59 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-@contextmanager
-def servers(project: str, *, sleepers: int = 0) -> Iterator[Servers]:
-    """Everything belongs to the compose project `project`."""
-    made: list[str] = []
-    image = images()
+class Made:
+    """Containers of this benchmark, by the ids to remove."""
 
-    def start(service: str, name: str, *rest: str) -> str:
+    def __init__(self, project: str) -> None:
+        self._project = project
+        self._ids: list[str] = []
+
+    def start(self, service: str, *rest: str) -> str:
         labels = {
             "stackmedic-bench": "1",
-            "com.docker.compose.project": project,
+            "com.docker.compose.project": self._project,
             "com.docker.compose.service": service,
         }
         flags = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
-        made.append(docker("run", "-d", "--name", f"{project}-{name}", *flags, *rest))
-        return made[-1]
+        name = f"{self._project}-{service}-{secrets.token_hex(3)}"
+        self._ids.append(docker("run", "-d", "--name", name, *flags, *rest))
+        return self._ids[-1]
 
-    def sleeper(number: int) -> None:
-        name = f"sleeper-{number}"
-        start(name, f"{name}-{secrets.token_hex(3)}", *_small(image["REDIS_IMAGE"]))
-
-    try:
-        names = [secrets.token_hex(3) for _ in range(2)]
-        postgres = start("postgres", f"postgres-{names[0]}", *_postgres(image["POSTGRES_IMAGE"]))
-        redis = start("redis", f"redis-{names[1]}", "--memory=128m", image["REDIS_IMAGE"])
+    def start_sleepers(self, count: int, network: str) -> None:
+        options = ("--memory=16m", f"--network={network}", "--entrypoint=sleep")
+        rest = (*options, images()["REDIS_IMAGE"], "3600")
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(sleeper, range(sleepers)))
-        until(lambda: _accepts(postgres), "Postgres to accept connections")
-        yield Servers(_address(postgres), _address(redis))
-    finally:
-        for first in range(0, len(made), 20):
-            removal = ["docker", "rm", "-f", "-v", *made[first : first + 20]]
+            list(pool.map(lambda number: self.start(f"sleeper-{number}", *rest), range(count)))
+
+    def remove(self) -> None:
+        for first in range(0, len(self._ids), 20):
+            removal = ["docker", "rm", "-f", "-v", *self._ids[first : first + 20]]
             subprocess.run(removal, capture_output=True, check=False)
 
 
-def _small(image: str) -> tuple[str, ...]:
-    return ("--memory=16m", "--network=none", "--entrypoint=sleep", image, "3600")
+@contextmanager
+def sleepers(project: str, count: int) -> Iterator[None]:
+    """Containers that do nothing, each with an interface on the engine's bridge."""
+    made = Made(project)
+    try:
+        made.start_sleepers(count, "bridge")
+        yield
+    finally:
+        made.remove()
+
+
+@contextmanager
+def servers(project: str, *, sleepers: int = 0) -> Iterator[Servers]:
+    """Everything belongs to the compose project `project`."""
+    made, image = Made(project), images()
+    try:
+        postgres = made.start("postgres", *_postgres(image["POSTGRES_IMAGE"]))
+        redis = made.start("redis", "--memory=128m", image["REDIS_IMAGE"])
+        made.start_sleepers(sleepers, "none")
+        until(lambda: _accepts(postgres), "Postgres to accept connections")
+        yield Servers(_address(postgres), _address(redis))
+    finally:
+        made.remove()
 
 
 def _postgres(image: str) -> tuple[str, ...]:

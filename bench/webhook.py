@@ -33,14 +33,16 @@ def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, remediator(Path(folder)) as (pid, url, token):
         # The same alerts again, as Alertmanager repeats a group that still fires.
         body = webhook(range(BODY_ALERTS), "steady")
-        first = post(url, token, body)
+        post(url, token, body)
         used = cpu_seconds(pid)
         waits = sorted(post(url, token, body) for _ in range(posts))
         used = (cpu_seconds(pid) - used) / posts
-        fresh = [
+        used_fresh = cpu_seconds(pid)
+        fresh = sorted(
             post(url, token, webhook(range(BODY_ALERTS), f"fresh-{n}"))
-            for n in range(3 if quick else 5)
-        ]
+            for n in range(10 if quick else 60)
+        )
+        used_fresh = (cpu_seconds(pid) - used_fresh) / len(fresh)
         before = rss_mib(pid)
         took = burst(url, token)
         after = rss_mib(pid)
@@ -55,12 +57,14 @@ def run(quick: bool) -> list[Row]:
             bar=at_most(50),
         ),
         Row("the same, own CPU", used * 1e3, "ms"),
+        Row(f"{what} that are new, acknowledged and on disk: median", median(fresh) * 1e3, "ms"),
         Row(
-            f"{what} that are new, acknowledged and on disk: median",
-            median([first, *fresh]) * 1e3,
+            f"the same, 99th percentile of {len(fresh)}",
+            fresh[round(0.99 * (len(fresh) - 1))] * 1e3,
             "ms",
             bar=at_most(50),
         ),
+        Row("the same, own CPU", used_fresh * 1e3, "ms"),
         Row(f"burst of {BURST:,} distinct alerts: lost", lost, "alerts", bar=at_most(0)),
         Row("the same: until the last is acknowledged", took, "s"),
         Row(f"the same: memory after it (before: {before:.0f} MiB)", after, "MiB"),

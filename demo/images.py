@@ -44,7 +44,13 @@ PULL_SECONDS = 600
 
 RECIPE_LABEL = "stackmedic.recipe"
 # What the image of stackmedic is made of, beside its Dockerfile.
-PROGRAM_FILES = ("requirements.lock", "pyproject.toml", "README.md", "LICENSE")
+PROGRAM_FILES = (
+    "requirements.lock",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "demo/compose-requirements.txt",
+)
 PROGRAM_PACKAGES = ("exporter", "remediator")
 # Passed on, so that builds reach the outside as this host does.
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")

@@ -4,10 +4,12 @@ Rule: nothing here knows what is watched; names and addresses come from World.
 """
 
 import gzip
+import io
 import os
 import secrets as random
 import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +17,14 @@ from pathlib import Path
 from demo.render import REPO, render
 from demo.world import World
 
+# A dump as pg_dump writes it. The title is random, so that what is packed is still a backup's
+# smallest size.
+_DUMP = b"""CREATE TABLE public.lessons (title text);
+COPY public.lessons (title) FROM stdin;
+%s
+\\.
+-- PostgreSQL database dump complete
+"""
 REMEDIATOR_USER = 10001  # of the image; it writes the live colour
 
 
@@ -25,7 +35,8 @@ def up(world: World, compose: Sequence[str], images: Mapping[str, str], data_roo
     render(world.stack, world.config)
     _make_secrets(world)
     _make_files(world)
-    os.chown(world.live, REMEDIATOR_USER, -1)
+    for folder in (world.live, world.backups / "verification"):
+        os.chown(folder, REMEDIATOR_USER, -1)
     profiles = ["--profile", "grafana"] if "GRAFANA_IMAGE" in images else []
     _compose(
         world,
@@ -55,15 +66,21 @@ def _make_secrets(world: World) -> None:
 
 def _make_files(world: World) -> None:
     """A certificate, and a backup of last night that has been verified."""
-    for folder in (world.ssl, world.backups):
+    for folder in (world.ssl, world.renewed, world.logs, world.backups / "verification"):
         folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPO / "demo" / "stack" / "nginx" / "cert.pem", world.ssl / "cert.pem")
     backup = world.backups / "production.tar.gz"
-    # Random, so that what is packed is still a backup's smallest size.
-    backup.write_bytes(gzip.compress(random.token_bytes(4096)))
+    _pack(backup, "nightly/dump.sql.gz", gzip.compress(_DUMP % random.token_hex(4096).encode()))
     last_night = time.time() - 6 * 3600
     os.utime(backup, (last_night, last_night))
-    (world.backups / "verified").touch()
+    (world.backups / "verification" / "verified").touch()
+
+
+def _pack(archive: Path, name: str, content: bytes) -> None:
+    with tarfile.open(archive, "w:gz") as file:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        file.addfile(member, io.BytesIO(content))
 
 
 def _compose(
@@ -76,7 +93,10 @@ def _compose(
         "STACK": world.stack,
         "LIVE_DIR": str(world.live),
         "SSL_DIR": str(world.ssl),
+        "RENEWED_DIR": str(world.renewed),
+        "LOG_DIR": str(world.logs),
         "BACKUP_DIR": str(world.backups),
+        "VERIFICATION_DIR": str(world.backups / "verification"),
         "SECRETS_DIR": str(world.secrets),
         "EXPORTER_CONFIG": str(world.config / "exporter.yml"),
         "REMEDIATOR_CONFIG": str(world.config / "remediator.yml"),

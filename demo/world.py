@@ -56,6 +56,15 @@ class World:
         return self.folder / "ssl"
 
     @property
+    def renewed(self) -> Path:
+        """Where a renewed certificate would lie."""
+        return self.folder / "renewed"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
     def backups(self) -> Path:
         return self.folder / "backups"
 

@@ -27,7 +27,7 @@ from exporter.config_web import WebConfig
 from exporter.families.metric import Metric
 from remediator.actions import ACTIONS
 from remediator.config import load_config
-from remediator.metrics import BreakerGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
 
 REPO = Path(__file__).resolve().parents[1]
 COMPATIBILITY = REPO / "tests" / "contract" / "compatibility"
@@ -113,8 +113,11 @@ def remediator_metrics() -> Iterator[tuple[str, ...]]:
             return dict
 
     config = load_config(REPO / "remediator" / "remediator.yml", ACTIONS)
-    registry = Metrics(config.policy, "0").registry
+    own = Metrics(config.policy, "0")
+    own.watch(lambda: None)
+    registry = own.registry
     registry.register(RunGauges(Nothing(), config.policy.topology))  # type: ignore[arg-type]
+    registry.register(MaintenanceGauges(config.policy.topology))
     registry.register(BreakerGauges(config.policy, tuple))
     families = {family.name: family for family in registry.collect()}
     for name in sorted(set(families) - process_names()):
@@ -148,13 +151,16 @@ WORDS = {
     "HttpUrl": "URL",
     "Seconds": "duration",
     "Positive": "duration",
+    "ClockTime": "time of day",
     "Database": "database number",
+    "Day": "day (`mon` to `sun`)",
     "Expression": "regular expression",
     "Header": "header name",
     "JsonPath": "JSON path",
     "JsonPaths": "list of JSON paths",
     "Path": "absolute path",
     "Status": "HTTP status",
+    "Zone": "time zone",
     "Version": "`TLS10` to `TLS13`",
 }
 
@@ -347,6 +353,7 @@ def compatibility() -> Iterator[str]:
         ("rules or dashboard", "repository", "emitted", "not emitted"),
         (source_row(source, refused["names"]) for source in found),
     )
+    yield from servers(yaml.safe_load((COMPATIBILITY / "servers.yml").read_text(encoding="utf-8")))
     yield from ("## Not emitted", "")
     reasons = refused["reasons"]
     yield from table(
@@ -367,6 +374,20 @@ def compatibility() -> Iterator[str]:
     yield from table(
         ("names", "complaint", "why"),
         ((f"`{e['names']}`", e["says"], e["why"]) for e in legacy["legacy"]),
+    )
+
+
+def servers(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield from ("## Servers", "")
+    yield "Versions that were really read, every part and option switched on, each number with its"
+    yield from ("metric. Others may do as well; nobody has looked.", "")
+    yield from table(
+        ("server", "in every run of the tests", "once, by hand", "remarks"),
+        (
+            (name, ", ".join(versions), ", ".join(seen["once"].get(name, ["-"])), remark)
+            for name, versions in seen["always"].items()
+            for remark in [seen["remarks"][name].strip()]
+        ),
     )
 
 

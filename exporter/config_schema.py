@@ -6,7 +6,7 @@ Rule: only what one value can say about itself. What needs two values is checked
 
 import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -96,6 +96,10 @@ class DockerSection(Section):
     """The host's /sys/fs/cgroup; without it there is no CPU, memory or I/O."""
     proc_root: Text | None = None
     """The host's /proc; without it there is no network."""
+    # Its proxy must let /containers/<id>/stats through.
+    stats_api: Literal["fallback", "always", "never"] = "fallback"
+    """When the engine's API is asked instead of files, at 100 times the cost: where they show no
+    container, always (an engine elsewhere), or never."""
     state_file: Text | None = None
     """Keeps the counters of exits and restarts over a restart of the exporter."""
 

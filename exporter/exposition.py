@@ -2,7 +2,9 @@
 
 Rule: pure apart from a bounded memory of label text, and it never fails: bad text is
 replaced; a series written before, or one that cannot be written, is dropped and counted. Speed
-is the point: label text is escaped once per distinct label set, not once per scrape.
+is the point: what was written last time is kept as a template, and while the same series come
+again only their numbers are filled in. Metrics that have one series each, such as those of a
+server's settings, stand first and together: a template for each would cost more than its line.
 """
 
 import math
@@ -12,11 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from exporter.families.metric import Family, Metric, Sample
+from exporter.families.metric import Family, Metric, Row, Sample, families_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_LABEL = 1024
 _KEPT_LABEL_SETS = 100_000
+_KEPT_SHEETS = 8
 # Of series that are gone: where containers come and go, their labels must not pile up.
 _SPARE_LABEL_SETS = 5_000
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -28,9 +31,13 @@ _NUMBERS = frozenset({int, float})
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    body: bytes
+    parts: tuple[bytes, ...]  # of the body, to be copied once
     samples: int
     dropped: int  # duplicate series and families that contradict an earlier one
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
 
 
 @dataclass(slots=True)
@@ -43,7 +50,42 @@ class _Page:
     # A tuple of samples cannot change: the same one again is the same text. Of others no text
     # is kept: it is as long as the whole page, and filling the template is quick.
     same: tuple[Sample, ...] | None = None
-    text: str = ""
+    body: bytes = b""
+
+
+@dataclass(slots=True)
+class _Lonely:
+    """Metrics with one sample each, column by column."""
+
+    metrics: list[Metric] = field(default_factory=list)
+    suffixes: list[str] = field(default_factory=list)
+    keys: list[tuple[str, ...]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def take(self, row: Row) -> None:
+        count = len(row.numbers)
+        self.metrics += row.metrics
+        self.suffixes += [""] * count
+        self.keys += [row.labels] * count
+        self.values += row.numbers
+
+    def same_series(self, other: "_Lonely") -> bool:
+        return (
+            self.metrics == other.metrics
+            and self.keys == other.keys
+            and self.suffixes == other.suffixes
+        )
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """Those as they were written last, in one text, to be filled with new numbers."""
+
+    lonely: _Lonely
+    names: frozenset[str]  # whose series are in the text
+    order: list[int]  # places of the numbers: one name's stand together
+    template: str
+    whole: bool  # all are in the text
 
 
 @dataclass(slots=True)
@@ -54,17 +96,26 @@ class Encoder:
     _kept: int = 0
     _pages: dict[Metric, _Page] = field(default_factory=dict)
     _paged: int = 0  # lines of all pages
+    # By how many families, so that scrapers of different collectors do not drive out each other.
+    _sheets: dict[int, _Sheet] = field(default_factory=dict)
 
-    def encode(self, families: Iterable[Family]) -> Exposition:
-        lines: list[str] = []
-        samples = dropped = 0
-        for metric, group in _grouped(families).items():
-            text = self._filled(metric, group)
-            if text is not None:
-                lines.append(text)
+    def encode(self, found: Iterable[Family | Row]) -> Exposition:
+        found = list(found)
+        parts: list[bytes] = []
+        dropped = 0
+        lonely, others = _parted(found)
+        sheet = self._fill_sheet(lonely, others, parts) if lonely.values else None
+        samples = len(sheet.order) if sheet else 0
+        if sheet is None or not sheet.whole:
+            done = sheet.names if sheet else frozenset()
+            others = [family for family in families_of(found) if family.metric.name not in done]
+        for metric, group in _grouped(others).items():
+            body = self._filled(metric, group)
+            if body is not None:
+                parts.append(body)
                 samples += len(self._pages[metric].keys)
                 continue
-            lines.append(_head(metric))
+            lines = [_head(metric)]
             seen: set[str] = set()
             for family in group:
                 if family.metric.labels != metric.labels or not _valid(family.metric):
@@ -74,34 +125,57 @@ class Encoder:
                 samples += written
                 dropped += len(family.samples) - written
             if not seen:
-                lines.pop()
-            elif len(seen) == sum(len(family.samples) for family in group):
+                continue
+            parts.append("".join(lines).encode("utf-8"))
+            if len(seen) == sum(len(family.samples) for family in group):
                 self._learn(metric, group)
-        return Exposition("".join(lines).encode("utf-8"), samples, dropped)
+        return Exposition(tuple(parts), samples, dropped)
 
-    def _filled(self, metric: Metric, group: list[Family]) -> str | None:
+    def _fill_sheet(
+        self, lonely: _Lonely, others: list[Family], parts: list[bytes]
+    ) -> _Sheet | None:
+        """Write the metrics of one sample; None when that must be done one by one."""
+        values = lonely.values
+        sheet = self._sheets.get(len(values))
+        taken = {family.metric.name for family in others}
+        if (
+            sheet is None
+            or not sheet.lonely.same_series(lonely)
+            or not taken.isdisjoint(sheet.names)
+        ):
+            sheet = _sheet(lonely, taken)
+            if len(self._sheets) >= _KEPT_SHEETS:
+                self._sheets.clear()
+            self._sheets[len(values)] = sheet
+        figures = tuple([values[place] for place in sheet.order])
+        try:
+            parts.append((sheet.template % _figures(figures)).encode("utf-8"))
+        except (TypeError, ValueError):
+            return None  # one of them is no number
+        return sheet
+
+    def _filled(self, metric: Metric, group: list[Family]) -> bytes | None:
         """The page with the numbers of now; None when the series are not those of last time."""
         page = self._pages.get(metric)
         if page is None:
             return None
         samples = group[0].samples
         if len(group) == 1 and samples is page.same:
-            return page.text
+            return page.body
         if page.shape != _shape(group):
             return None
         keys, values = _columns(group)
         if keys != page.keys:
             return None
         try:
-            figures = values if _everyday(values) else tuple(map(_figure, values))
+            body = (page.template % _figures(values)).encode("utf-8")
         except (TypeError, ValueError):
             return None
-        text = page.template % figures
         if len(group) == 1 and isinstance(samples, tuple):
-            page.same, page.text = samples, text
+            page.same, page.body = samples, body
         else:
-            page.same, page.text = None, ""
-        return text
+            page.same, page.body = None, b""
+        return body
 
     def _learn(self, metric: Metric, group: list[Family]) -> None:
         texts = self._texts[metric.labels]
@@ -156,6 +230,58 @@ class Encoder:
         return text
 
 
+def _parted(found: Iterable[Family | Row]) -> tuple[_Lonely, list[Family]]:
+    """Metrics with one sample, and families of more; one of none is not written."""
+    lonely = _Lonely()
+    others: list[Family] = []
+    for item in found:
+        if isinstance(item, Row):
+            lonely.take(item)
+            continue
+        metric, samples, suffix = item
+        if len(samples) == 1:
+            ((key, value),) = samples
+            lonely.metrics.append(metric)
+            lonely.suffixes.append(suffix)
+            lonely.keys.append(key)
+            lonely.values.append(value)
+        elif samples:
+            others.append(item)
+    return lonely, others
+
+
+def _sheet(lonely: _Lonely, taken: set[str]) -> _Sheet:
+    """taken: names that have larger families as well, and must stand beside those."""
+    metrics = lonely.metrics
+    by_name: dict[str, dict[str, int]] = {}  # -> line -> its place
+    unsound = set(taken)
+    series = zip(metrics, lonely.suffixes, lonely.keys, strict=True)
+    for place, (metric, suffix, key) in enumerate(series):
+        lines = by_name.setdefault(metric.name, {})
+        try:
+            line = f"{metric.name}{suffix}{_label_text(metric.labels, key)}"
+        except (TypeError, ValueError):
+            unsound.add(metric.name)
+            continue
+        first = metrics[next(iter(lines.values()), place)]
+        if line in lines or metric != first or not _valid(metric):
+            unsound.add(metric.name)
+        lines[line] = place
+    sound = {name: lines for name, lines in by_name.items() if name not in unsound}
+    text = [
+        _head(metrics[next(iter(lines.values()))]).replace("%", "%%")
+        + "".join(f"{line.replace('%', '%%')} %s\n" for line in lines)
+        for lines in sound.values()
+    ]
+    return _Sheet(
+        _Lonely(metrics, lonely.suffixes, lonely.keys),
+        frozenset(sound),
+        [place for lines in sound.values() for place in lines.values()],
+        "".join(text),
+        whole=len(sound) == len(by_name),
+    )
+
+
 def _shape(group: list[Family]) -> list[tuple[str, int]]:
     return [(family.suffix, len(family.samples)) for family in group]
 
@@ -166,8 +292,19 @@ def _columns(group: list[Family]) -> tuple[tuple[tuple[str, ...], ...], tuple[fl
     return keys, values
 
 
+def _figures(values: tuple[float, ...]) -> tuple[object, ...]:
+    """What %s writes as Prometheus reads it. Errors: TypeError or ValueError for no number."""
+    if _everyday(values):
+        return values
+    return tuple(
+        [
+            value if type(value) in _NUMBERS and -_LARGEST < value < _LARGEST else _figure(value)
+            for value in values
+        ]
+    )
+
+
 def _everyday(values: tuple[float, ...]) -> bool:
-    """Whether str() writes all of them as Prometheus reads them."""
     if not set(map(type, values)) <= _NUMBERS:
         return False
     try:

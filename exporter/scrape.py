@@ -3,8 +3,9 @@
 Rule: success, duration and timeouts are emitted for each collector, whatever it does. One
 that raises or is late never fails or delays the others past the deadline, and is not started
 again while it still runs. Overlapping scrapes share the runs that are in flight. What only
-reads this machine's memory runs in the scrape's own thread: the interpreter runs one thread at
-a time, and handing it over at each of a thousand small reads costs more than the reads.
+reads this machine's memory runs in the scrape's own thread, and so does the last that waits, if
+it is sure to be back in time: the interpreter runs one thread at a time, and handing it over
+costs more than a small read does.
 """
 
 import logging
@@ -12,12 +13,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exporter.collectors import Opened
-from exporter.collectors.port import Clock, Instant
+from exporter.collectors.port import Clock, Instant, Punctual
 from exporter.families import scrape as own
-from exporter.families.metric import Family
+from exporter.families.metric import Families, Family, Row
 from exporter.readings import Cause, Unreachable
 from exporter.workers import Workers
 
@@ -37,7 +38,7 @@ class Run:
     began_at: float
     deadline: float
     done: threading.Event = field(default_factory=threading.Event)
-    families: Sequence[Family] = ()
+    families: Families = ()
     error: str = ""
     duration_seconds: float = 0.0
     counted_late: bool = False
@@ -48,14 +49,21 @@ class Job:
     """One opened source with the run it is in, or its last one."""
 
     opened: Opened
+    tells_instant: bool = field(init=False)
+    tells_punctual: bool = field(init=False)
     run: Run | None = None
     last_error: str = ""
     last_outcome: own.Outcome | None = None
 
+    def __post_init__(self) -> None:
+        # Once: asking a protocol is slow.
+        self.tells_instant = isinstance(self.opened.collector, Instant)
+        self.tells_punctual = isinstance(self.opened.collector, Punctual)
+
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    families: tuple[Family, ...]
+    families: Families
     outcomes: tuple[own.Outcome, ...]
 
 
@@ -108,14 +116,16 @@ class Scraper:
         jobs = [job for job in self._jobs if not only or job.opened.name in only]
         # 1. Start every collector, or join the run that another scrape has in flight. Those
         #    that wait for a target start first, and wait while the others work.
-        jobs.sort(key=_instant)
-        joined = [(job, self._join(job, deadline)) for job in jobs]
+        away, here = _divided(jobs)
+        runs = {id(job): self._join(job, deadline, self._hand_over) for job in away}
+        runs |= {id(job): self._join(job, deadline, self._work) for job in here}
+        joined = [(job, runs[id(job)]) for job in jobs]
         # 2. Wait for all of them, never past the deadline.
         for _, run in joined:
-            if run is not None:
+            if run is not None and not run.done.is_set():
                 run.done.wait(max(0.0, deadline - self._clock()))
         # 3. Take what there is, and say how each fared.
-        families: list[Family] = []
+        families: list[Family | Row] = []
         outcomes: list[own.Outcome] = []
         for job, run in joined:
             found, outcome = self._take(job, run)
@@ -124,7 +134,7 @@ class Scraper:
         families += own.collectors(outcomes, self._timeouts)
         return Scrape(tuple(families), tuple(outcomes))
 
-    def _join(self, job: Job, deadline: float) -> Run | None:
+    def _join(self, job: Job, deadline: float, start: Callable[[Job, Run], None]) -> Run | None:
         """The run to wait for; None when an earlier one is stuck past its deadline."""
         now = self._clock()
         with self._lock:
@@ -132,11 +142,11 @@ class Scraper:
             if run is not None and not run.done.is_set():
                 return run if run.deadline > now else None
             run = job.run = Run(now, deadline)
-        if _instant(job):
-            self._work(job, run)
-        else:
-            self._workers.run(lambda: self._work(job, run))
+        start(job, run)
         return run
+
+    def _hand_over(self, job: Job, run: Run) -> None:
+        self._workers.run(lambda: self._work(job, run))
 
     def _work(self, job: Job, run: Run) -> None:
         opened = job.opened
@@ -151,7 +161,7 @@ class Scraper:
         run.duration_seconds = self._clock() - run.began_at
         run.done.set()
 
-    def _take(self, job: Job, run: Run | None) -> tuple[Sequence[Family], own.Outcome]:
+    def _take(self, job: Job, run: Run | None) -> tuple[Families, own.Outcome]:
         name = job.opened.name
         if run is not None and run.done.is_set():
             outcome = own.Outcome(name, run.error, run.duration_seconds)
@@ -183,7 +193,7 @@ class Scraper:
         if message != job.last_error:
             log.error("collector %s raised", job.opened.name, exc_info=error)
 
-    def _without(self, opened: Opened, why: Unreachable) -> Sequence[Family]:
+    def _without(self, opened: Opened, why: Unreachable) -> Families:
         """What is said of a target that was not read, such as pg_up 0."""
         said = _tried(lambda: opened.families(opened.target, why))
         if isinstance(said, Exception):
@@ -192,7 +202,7 @@ class Scraper:
         return said
 
 
-def _seen(opened: Opened, deadline: float) -> tuple[Sequence[Family], str]:
+def _seen(opened: Opened, deadline: float) -> tuple[Families, str]:
     """What one collect() gives: its families, and what it could not do."""
     reading = opened.collector.collect(deadline)
     families = opened.families(opened.target, reading)
@@ -209,6 +219,17 @@ def _tried(call: Callable[[], T]) -> T | Exception:
         return error
 
 
-def _instant(job: Job) -> bool:
-    collector = job.opened.collector
-    return isinstance(collector, Instant) and collector.instant()
+def _divided(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """Those that need a thread, and those for the scrape's own: one that waits is the last."""
+    here: list[Job] = []
+    away: list[Job] = []
+    last: list[Job] = []
+    for job in jobs:
+        collector: Any = job.opened.collector
+        if job.tells_instant and collector.instant():
+            here.append(job)
+        elif not last and job.tells_punctual and collector.punctual():
+            last.append(job)
+        else:
+            away.append(job)
+    return away, here + last

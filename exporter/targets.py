@@ -16,18 +16,29 @@ class Service:
     compose_service: str
 
 
+# When the engine's API is asked for what the kernel's files say.
+FALLBACK, ALWAYS, NEVER = "fallback", "always", "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     url: str
     projects: tuple[str, ...] = ()  # empty: every container
     cgroup_root: str | None = None
     proc_root: str | None = None
+    stats_api: str = FALLBACK  # or ALWAYS, or NEVER
     state_file: str | None = None  # keeps what the events counted over a restart
     services: tuple[Service, ...] = ()
 
     def service_keys(self) -> dict[tuple[str, str], str]:
         """(compose project, compose service) -> service key."""
         return {(s.project, s.compose_service): s.key for s in self.services}
+
+    def has_usage(self) -> bool:
+        return self.cgroup_root is not None or self.stats_api == ALWAYS
+
+    def has_network(self) -> bool:
+        return self.proc_root is not None or self.stats_api == ALWAYS
 
     def watches(self, project: str) -> bool:
         return not self.projects or project in self.projects

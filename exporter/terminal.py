@@ -7,7 +7,7 @@ what `--print | cat` gives.
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from exporter.families.metric import Family
+from exporter.families.metric import Family, Row, families_of
 from exporter.scrape import Scrape
 
 _BOLD, _DIM, _RED, _GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
@@ -15,9 +15,10 @@ _WIDEST = 80
 _STEPS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def report(scrape: Scrape, more: Iterable[Family] = ()) -> str:
+def report(scrape: Scrape, more: Iterable[Family | Row] = ()) -> str:
     lines = list(_outcomes(scrape))
-    for family in sorted((*scrape.families, *more), key=lambda family: family.metric.name):
+    families = families_of((*scrape.families, *more))
+    for family in sorted(families, key=lambda family: family.metric.name):
         if family.samples:
             lines += _family(family)
     return "\n".join(lines) + "\n"

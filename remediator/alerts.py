@@ -9,15 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 MAX_LABELS = 64
 MAX_LABEL_CHARS = 4096
+_STRINGS = frozenset({str})
 _FINGERPRINT = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
 
 
 class AlertStatus(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"
+
+
+_STATUSES = {status.value: status for status in AlertStatus}
 
 
 class Source(StrEnum):
@@ -27,8 +32,7 @@ class Source(StrEnum):
     RECONCILE = "reconcile"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(NamedTuple):
     """One alert as it was told. `starts_at` None: the sender gave no usable time."""
 
     labels: Mapping[str, str]
@@ -83,7 +87,12 @@ def _delivery(body: object) -> Delivery:
     listed = body.get("alerts")
     if not isinstance(listed, list):
         raise _Wrong('"alerts" must be a list.')
-    alerts = [_alert(value, f"alerts[{index}]") for index, value in enumerate(listed)]
+    alerts: list[Alert] = []
+    try:
+        for value in listed:
+            alerts.append(_alert(value))  # noqa: PERF401 - its length tells where it went wrong
+    except _Wrong as wrong:
+        raise _Wrong(f"alerts[{len(alerts)}]{wrong}") from None
     fitting = tuple(alert for alert in alerts if _fits(alert.labels))
     truncated = body.get("truncatedAlerts", 0)
     return Delivery(
@@ -93,42 +102,43 @@ def _delivery(body: object) -> Delivery:
     )
 
 
-def _alert(value: object, where: str) -> Alert:
+def _alert(value: object) -> Alert:
     if not isinstance(value, dict):
-        raise _Wrong(f"{where} must be an object.")
+        raise _Wrong(" must be an object.")
     status = value.get("status")
     if status not in ("firing", "resolved"):
-        raise _Wrong(f'{where}.status must be "firing" or "resolved".')
+        raise _Wrong('.status must be "firing" or "resolved".')
     labels = value.get("labels")
-    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
-        raise _Wrong(f"{where}.labels must be an object of strings.")
+    if not isinstance(labels, dict) or not _STRINGS.issuperset(map(type, labels.values())):
+        raise _Wrong(".labels must be an object of strings.")
     if not labels.get("alertname"):
-        raise _Wrong(f"{where}.labels.alertname is missing.")
+        raise _Wrong(".labels.alertname is missing.")
     fingerprint = value.get("fingerprint")
     known = isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint)
-    return Alert(
-        labels=labels,
-        status=AlertStatus(status),
-        starts_at=_moment(value.get("startsAt"), f"{where}.startsAt"),
-        fingerprint=str(fingerprint) if known else "",
-    )
+    starts_at = _moment(value.get("startsAt"))
+    return Alert(labels, _STATUSES[status], starts_at, str(fingerprint) if known else "")
 
 
-def _moment(value: object, where: str) -> datetime | None:
+def _moment(value: object) -> datetime | None:
     """Go's zero time and a missing one say nothing; anything else must be RFC 3339."""
     if value is None or value == "":
         return None
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
+        if moment is not None and moment.tzinfo is UTC:
+            utc: datetime | None = moment
+        else:
+            utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
     except (ValueError, OverflowError):
         utc = None
     if utc is None:
-        raise _Wrong(f"{where} must be an RFC 3339 time.")
+        raise _Wrong(".startsAt must be an RFC 3339 time.")
     return utc if utc.year > 1 else None
 
 
 def _fits(labels: Mapping[str, str]) -> bool:
-    return len(labels) <= MAX_LABELS and all(
-        len(name) + len(value) <= MAX_LABEL_CHARS for name, value in labels.items()
-    )
+    if len(labels) > MAX_LABELS:
+        return False
+    if sum(map(len, labels)) + sum(map(len, labels.values())) <= MAX_LABEL_CHARS:
+        return True  # nearly always, and soon known
+    return all(len(name) + len(value) <= MAX_LABEL_CHARS for name, value in labels.items())

@@ -38,9 +38,14 @@ CheckSpec = RunningCheck | ProbesCheck | AlertCleared | PromqlCheck
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All `checks` must pass in `consecutive` looks in a row before `within` is over."""
+    """All `checks` must pass in `consecutive` looks in a row before `within` is over.
+
+    The first look is after `settle`; a fault that comes back within `hold` was not mended.
+    """
 
     checks: tuple[CheckSpec, ...]
     within_seconds: float
     interval_seconds: float
     consecutive: int
+    settle_seconds: float = 0.0
+    hold_seconds: float = 0.0

@@ -3,8 +3,10 @@
 Rule: nothing starts on a config with a mistake, and one look names all of them.
 """
 
-from collections.abc import Hashable, Mapping
+import zoneinfo
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,41 @@ from remediator.checks import (
     RunningCheck,
     Verification,
 )
+from remediator.config_guards import WindowSection
+from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
+    BackupSection,
     CheckSection,
+    ComposeSection,
     ConfigFile,
     RunbookSection,
     SwitchSection,
     TargetSection,
 )
-from remediator.policy import Mode, Policy, Repeat, Risk, Runbook, RunLimits, Step, StormLimits
-from remediator.topology import ColourSwitch, PostgresAddress, RedisAddress, Target
+from remediator.config_stack import listed_services, with_stack
+from remediator.policy import (
+    Group,
+    Mode,
+    Policy,
+    Repeat,
+    Risk,
+    Runbook,
+    RunLimits,
+    Step,
+    StormLimits,
+)
+from remediator.topology import (
+    BackupFiles,
+    ColourSwitch,
+    ComposeProject,
+    PostgresAddress,
+    RedisAddress,
+    Target,
+)
+from remediator.windows import DAYS, Window
+
+_MODE_OF_RISK = {"safe": "auto", "disruptive": "auto", "data": "approve"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +79,39 @@ class Config:
     external_url: str
     reconcile_interval_seconds: float
     dependency_settle_seconds: float
+    retention_seconds: float
+    watchdog: WatchdogSection | None
+    heartbeat: HeartbeatSection | None
+    github: GithubSection | None
 
 
-def load_config(path: Path, actions: Mapping[str, ActionType]) -> Config:
-    """Errors: ConfigError, with every mistake."""
+def load_config(
+    path: Path, actions: Mapping[str, ActionType], profile: Path | None = None
+) -> Config:
+    """`profile`: a file whose top-level keys stand in for those of `path`.
+
+    Errors: ConfigError, with every mistake.
+    """
+    keys = _read(path)
+    if profile is None:
+        return _parsed(keys, str(path), actions)
+    return _parsed(keys | _read(profile), f"{path} with {profile}", actions)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [Mistake("", f"cannot be read: {error}")]) from error
-    return parse_config(text, str(path), actions)
+    return _mapping(text, str(path))
 
 
 def parse_config(text: str, source: str, actions: Mapping[str, ActionType]) -> Config:
     """Errors: ConfigError, with every mistake."""
+    return _parsed(_mapping(text, source), source, actions)
+
+
+def _mapping(text: str, source: str) -> dict[str, Any]:
     try:
         raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
@@ -72,6 +119,10 @@ def parse_config(text: str, source: str, actions: Mapping[str, ActionType]) -> C
         raise ConfigError(source, [Mistake("", f"is not YAML: {problem}")]) from error
     if not isinstance(raw, dict):
         raise ConfigError(source, [Mistake("", "must be a mapping of keys to values")])
+    return raw
+
+
+def _parsed(raw: dict[str, Any], source: str, actions: Mapping[str, ActionType]) -> Config:
     mistakes: list[Mistake] = []
     file = None
     try:
@@ -120,12 +171,16 @@ def _build(file: ConfigFile) -> Config:
         external_url=file.external_url,
         reconcile_interval_seconds=file.reconcile_interval,
         dependency_settle_seconds=file.dependency_settle,
+        retention_seconds=file.retention,
+        watchdog=file.watchdog,
+        heartbeat=file.heartbeat,
+        github=file.github,
     )
 
 
 def _policy(file: ConfigFile) -> Policy:
     runbooks = [_runbook(section) for section in file.runbooks]
-    excludes = _excludes(file.topology)
+    excludes = _excludes(file.topology, file.runbooks)
     return Policy(
         mode=Mode(file.mode),
         max_data_age_seconds=file.prometheus.max_data_age,
@@ -137,6 +192,7 @@ def _policy(file: ConfigFile) -> Policy:
             within_seconds=file.breaker.within,
             runs_per_day=file.breaker.runs_per_day,
             trial_after_seconds=file.breaker.trial_after,
+            clean_seconds=file.breaker.clean,
         ),
         storm=StormLimits(
             targets=file.storm.targets,
@@ -151,16 +207,56 @@ def _policy(file: ConfigFile) -> Policy:
         },
         runbooks={runbook.id: runbook for runbook in runbooks},
         runbook_of_alert={name: runbook.id for runbook in runbooks for name in runbook.alerts},
+        concurrency=file.limits.concurrency,
+        max_age_seconds=file.limits.max_alert_age,
+        after_deploy_seconds=file.after_deploy,
+        approval_seconds=file.approval.timeout,
+        windows={name: _window(section) for name, section in file.windows.items()},
+        quiet_windows=tuple(file.quiet_windows),
+        groups={
+            name: Group(tuple(section.members), section.min_healthy)
+            for name, section in file.groups.items()
+        },
+        never_touch=frozenset(file.never_touch),
     )
 
 
-def _excludes(topology: Mapping[str, TargetSection]) -> dict[str, frozenset[str]]:
-    """A switch works on nginx and on its colours: none of them may be worked on meanwhile."""
+def _window(section: WindowSection) -> Window:
+    return Window(
+        days=frozenset(DAYS.index(day) for day in section.days),
+        start=time.fromisoformat(section.from_),
+        end=time.fromisoformat(section.to),
+        zone=zoneinfo.ZoneInfo(section.timezone),
+        weeks=frozenset(section.weeks),
+    )
+
+
+def _excludes(
+    topology: Mapping[str, TargetSection], runbooks: Sequence[RunbookSection]
+) -> dict[str, frozenset[str]]:
+    """A switch works on nginx and on its colours: none of them may be worked on meanwhile.
+
+    The same for a target whose entry restarts others, and for what nginx reads for it.
+    """
     pairs = {
         (key, other)
         for key, section in topology.items()
         if section.switch
         for other in (section.switch.nginx, *section.switch.colours.values())
+    }
+    pairs |= {
+        (entry.target.key, other)
+        for entry in runbooks
+        if entry.target.key
+        for step in entry.steps
+        for other in listed_services(step)
+        if other != entry.target.key
+    }
+    pairs |= {
+        (key, part.nginx)
+        for key, section in topology.items()
+        for part in (section.certificate, section.maintenance)
+        if part is not None and part.nginx != key
     }
     both_ways = pairs | {(other, key) for key, other in pairs}
     return {key: frozenset(b for a, b in both_ways if a == key) for key in topology}
@@ -173,7 +269,7 @@ def _target(
     topology: Mapping[str, TargetSection],
 ) -> Target:
     redis, postgres = section.redis, section.address
-    return Target(
+    target = Target(
         key=key,
         tier=section.tier,
         container=section.container,
@@ -182,7 +278,31 @@ def _target(
         excludes=excludes,
         redis=RedisAddress(**redis.model_dump()) if redis else None,
         postgres=PostgresAddress(**postgres.model_dump()) if postgres else None,
+        backup=_backup(section.backup) if section.backup else None,
         switch=_switch(section.switch, topology) if section.switch else None,
+        compose=_compose(section.compose) if section.compose else None,
+    )
+    return with_stack(target, section, {key: other.container for key, other in topology.items()})
+
+
+def _compose(section: ComposeSection) -> ComposeProject:
+    return ComposeProject(
+        name=section.project,
+        files=tuple(section.files),
+        engine_url=section.engine,
+        services=tuple(section.services),
+        environment=dict(section.environment),
+    )
+
+
+def _backup(section: BackupSection) -> BackupFiles:
+    scratch = section.scratch
+    return BackupFiles(
+        folder=section.folder,
+        pattern=section.pattern,
+        member=section.member,
+        status_file=section.status_file,
+        scratch=PostgresAddress(**scratch.model_dump()) if scratch else None,
     )
 
 
@@ -193,6 +313,11 @@ def _switch(section: SwitchSection, topology: Mapping[str, TargetSection]) -> Co
         live_url=section.live_url,
         colours=dict(section.colours),
         ready_probes=dict(section.ready_probes),
+        containers={
+            colour: tuple(topology[name].container or name for name in (key, *along))
+            for colour, key in section.colours.items()
+            for along in [section.along.get(colour, [])]
+        },
     )
 
 
@@ -214,8 +339,15 @@ def _runbook(section: RunbookSection) -> Runbook:
             within_seconds=section.verify.within,
             interval_seconds=section.verify.interval,
             consecutive=section.verify.consecutive,
+            settle_seconds=section.verify.settle,
+            hold_seconds=section.verify.hold,
         ),
         ladder=tuple(section.ladder),
+        mode=Mode(section.mode or _MODE_OF_RISK[section.risk]),
+        window=section.window,
+        after_deploy=section.after_deploy,
+        confirm=tuple(_check(check) for check in section.confirm),
+        unless_firing=frozenset(section.unless_firing),
     )
 
 

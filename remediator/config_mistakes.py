@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import override
 
 from remediator.actions import ActionType
+from remediator.config_guards import GroupSection
 from remediator.config_schema import RunbookSection, TargetSection
+from remediator.config_stack import unfit_step, unknown_nginx
 
 
 class Mistake(NamedTuple):
@@ -67,11 +69,19 @@ def broken_names(raw: Mapping[str, object], actions: Mapping[str, ActionType]) -
     targets = _well_formed(TargetSection, topology)
     entries = _well_formed(RunbookSection, dict(enumerate(listed)))
     yield from _topology_names(targets, set(topology))
+    yield from (Mistake(*found) for found in unknown_nginx(targets, set(topology)))
+    yield from _never_touched(raw, targets)
+    yield from _group_names(raw, set(topology))
+    yield from _window_names(raw, entries)
     for index, entry in entries.items():
         where = f"runbooks[{index}]"
         yield from _runbook_names(entry, where, set(topology), ids)
         yield from _steps(entry, where, actions)
         yield from _own_probes(entry, where, targets)
+        for number, step in enumerate(entry.steps):
+            path = f"{where}.steps[{number}]"
+            found = unfit_step(step, path, entry.target.key, targets, set(topology))
+            yield from (Mistake(*mistake) for mistake in found)
     yield from _repeated(entries)
     if len(entries) == len(listed):  # else the ladder that leads there may be unreadable
         yield from _never_started(entries)
@@ -107,11 +117,49 @@ def _topology_names(targets: Mapping[str, TargetSection], keys: set[str]) -> Ite
             yield from _known(target.switch.nginx, keys, f"topology.{key}.switch.nginx")
             for colour, name in target.switch.colours.items():
                 yield from _known(name, keys, f"topology.{key}.switch.colours.{colour}")
+            for colour, names in target.switch.along.items():
+                for index, name in enumerate(names):
+                    yield from _known(name, keys, f"topology.{key}.switch.along.{colour}[{index}]")
 
 
 def _known(name: str, keys: set[str], path: str) -> Iterator[Mistake]:
     if name not in keys:
         yield Mistake(path, f"{name!r} is not a key of the topology")
+
+
+def _never_touched(
+    raw: Mapping[str, object], targets: Mapping[str, TargetSection]
+) -> Iterator[Mistake]:
+    named = raw.get("never_touch")
+    for key, target in targets.items():
+        if isinstance(named, list) and target.container in named:
+            yield Mistake(
+                f"topology.{key}.container", f"{target.container!r} stands in never_touch"
+            )
+
+
+def _group_names(raw: Mapping[str, object], keys: set[str]) -> Iterator[Mistake]:
+    listed = raw.get("groups")
+    groups = _well_formed(GroupSection, listed if isinstance(listed, dict) else {})
+    for name, group in groups.items():
+        for index, member in enumerate(group.members):
+            yield from _known(member, keys, f"groups.{name}.members[{index}]")
+        if group.min_healthy >= len(group.members):
+            needed = "must be below the number of members, or none could ever be restarted"
+            yield Mistake(f"groups.{name}.min_healthy", needed)
+
+
+def _window_names(
+    raw: Mapping[str, object], entries: Mapping[int, RunbookSection]
+) -> Iterator[Mistake]:
+    windows, quiet = raw.get("windows"), raw.get("quiet_windows")
+    known = set(windows) if isinstance(windows, dict) else set()
+    used = {f"runbooks[{index}].window": entry.window for index, entry in entries.items()}
+    if isinstance(quiet, list):
+        used |= {f"quiet_windows[{index}]": name for index, name in enumerate(quiet)}
+    for path, name in used.items():
+        if name is not None and name not in known:
+            yield Mistake(path, f"{name!r} is not one of the windows")
 
 
 def _runbook_names(
@@ -148,11 +196,11 @@ def _own_probes(
     target = targets.get(entry.target.key or "")
     if target is None or target.probes:
         return
-    for index, check in enumerate(entry.verify.all):
-        if check.probes == []:
-            yield Mistake(
-                f"{where}.verify.all[{index}].probes", f"{entry.target.key!r} has no probes"
-            )
+    for place, checks in (("verify.all", entry.verify.all), ("confirm", entry.confirm)):
+        for index, check in enumerate(checks):
+            if check.probes == []:
+                path = f"{where}.{place}[{index}].probes"
+                yield Mistake(path, f"{entry.target.key!r} has no probes")
 
 
 def _repeated(entries: Mapping[int, RunbookSection]) -> Iterator[Mistake]:

@@ -6,19 +6,20 @@ lead somewhere) is checked in `remediator/config.py`.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from remediator.config_guards import (
+    ApprovalSection,
+    BreakerSection,
+    GlobalLimits,
+    GroupSection,
+    StormSection,
+    WindowSection,
+)
+from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
+from remediator.config_stack import StackSection
+from remediator.config_values import Listen, Name, Port, Positive, Section, Url
 from remediator.durations import Seconds
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-Url = Annotated[str, Field(pattern=r"^(http|https|tcp|unix)://[^\s]+$")]
-Listen = Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Positive = Annotated[Seconds, Field(gt=0)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class WebhookSection(Section):
@@ -42,39 +43,6 @@ class UrlSection(Section):
     """Where it listens, as seen from the remediator."""
 
 
-class GlobalLimits(Section):
-    runs_per_hour: Annotated[int, Field(ge=0)] = 6
-    """Runs in an hour, over all targets and runbooks."""
-    runs_per_day: Annotated[int, Field(ge=0)] = 12
-    """Runs in a day, over all targets and runbooks."""
-
-
-class BreakerSection(Section):
-    failures: Annotated[int, Field(ge=1, le=10)] = 2
-    """So many failed runs in a row open the breaker."""
-    runs: Annotated[int, Field(ge=1, le=10)] = 3
-    """So many runs in the time of `within` open it, however they ended."""
-    within: Positive = 6 * 3600.0
-    """The time that `runs` counts in."""
-    runs_per_day: Annotated[int, Field(ge=1, le=10)] = 6
-    """So many runs in a day open it."""
-    trial_after: Positive = 6 * 3600.0
-    """An entry whose risk is safe may try once more after this."""
-
-
-class StormSection(Section):
-    targets: Annotated[int, Field(ge=1)] = 5
-    """More targets than this that broke at once are a storm."""
-    within: Positive = 120.0
-    """The time that `targets` counts in."""
-    share: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """More than this part of all services, each broken by itself, is a storm too."""
-    at_least: Annotated[int, Field(ge=2)] = 3
-    """Fewer broken services than this are never a storm by their share."""
-    calm: Seconds = 300.0
-    """Nothing is begun until it has been calm for this long."""
-
-
 class RedisSection(Section):
     host: str
     """Host name or address."""
@@ -82,6 +50,8 @@ class RedisSection(Section):
     """Its TCP port."""
     cache_db: Annotated[int, Field(ge=0, le=1024)]
     """The database that may be flushed; no other is touched."""
+    broker_db: Annotated[int, Field(ge=0, le=1024)] | None = None
+    """The database of Celery's broker; it is only read, for tasks that are stuck."""
     password_file: str | None = None
     """Holds the password."""
 
@@ -97,6 +67,21 @@ class PostgresSection(Section):
     """The role to connect as."""
     password_file: str | None = None
     """Holds the password."""
+    mountpoint: str | None = None
+    """The exporter's `mountpoint` of the disk that holds its data."""
+
+
+class BackupSection(Section):
+    folder: str
+    """The folder of the backups."""
+    pattern: Annotated[str, Field(pattern=r"^[^/]+$")]
+    """The file names, as in `*.tar.gz`; the newest counts."""
+    member: Annotated[str, Field(min_length=1)] = "*/dump.sql.gz"
+    """The dump in a tar file."""
+    status_file: str
+    """Written after each successful trial restore; give the exporter the same as `verification`."""
+    scratch: PostgresSection | None = None
+    """Where trials are made; without it, a database beside the one under care."""
 
 
 class SwitchSection(Section):
@@ -110,6 +95,8 @@ class SwitchSection(Section):
     """Each colour with the topology key of its service."""
     ready_probes: dict[Name, Name]
     """Each colour with the probe that must be good before it gets the traffic."""
+    along: dict[Name, list[Name]] = Field(default_factory=dict)
+    """Topology keys that are started along with a colour, such as its workers."""
 
     @model_validator(mode="after")
     def each_colour_has_a_probe(self) -> "SwitchSection":
@@ -118,7 +105,20 @@ class SwitchSection(Section):
         return self
 
 
-class TargetSection(Section):
+class ComposeSection(Section):
+    project: Name
+    """The project's name."""
+    files: Annotated[list[str], Field(min_length=1)]
+    """The compose files, as the remediator sees them."""
+    engine: Url
+    """An engine that may create containers. Whoever can ask it is root on its host."""
+    services: list[Name] = Field(default_factory=list)
+    """Only these services; empty: all of the project."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of the compose files. No secrets: they belong into files."""
+
+
+class TargetSection(StackSection):
     tier: Literal["data", "app", "edge"]
     """What kind of thing it is; data is touched last."""
     container: Name | None = None
@@ -126,13 +126,17 @@ class TargetSection(Section):
     probes: list[Name] = Field(default_factory=list)
     """The exporter's probes that say whether it is healthy."""
     depends_on: list[Name] = Field(default_factory=list)
-    """While an alert fires on one of these, nothing is done here."""
+    """While an alert of more than severity P2 fires on one of these, nothing is done here."""
     redis: RedisSection | None = None
     """For the flush actions."""
     address: PostgresSection | None = None
     """For the actions on a database."""
+    backup: BackupSection | None = None
+    """For the actions on its backup."""
     switch: SwitchSection | None = None
     """For the action that switches the live colour."""
+    compose: ComposeSection | None = None
+    """For the action that creates what is gone."""
 
 
 class TargetRef(Section):
@@ -204,6 +208,10 @@ class VerifySection(Section):
     """The time between two looks."""
     consecutive: Annotated[int, Field(ge=1, le=100)] = 3
     """So many good looks in a row count as mended."""
+    settle: Seconds = 0.0
+    """The time before the first look; as long as the alert's rule looks back."""
+    hold: Seconds = 600.0
+    """A fault that comes back within this time was not mended."""
     all: Annotated[list[CheckSection], Field(min_length=1)]
     """The checks; all must be good in one look."""
 
@@ -227,8 +235,7 @@ class StepSection(Section):
     timeout: Positive
     """A step that takes longer has failed."""
     repeat: Literal["never", "if_not_done"]
-    """What a start does that finds the step begun: never again, or if the action sees that it was
-    not done."""
+    """What a start does that finds it begun: never again, or if the action sees it was not done."""
 
 
 class RunbookSection(Section):
@@ -250,13 +257,23 @@ class RunbookSection(Section):
     """How it is known that it helped."""
     ladder: list[Name] = Field(default_factory=list)
     """The entries to try next, in this order, when it did not help."""
+    mode: Literal["observe", "approve", "auto"] | None = None
+    """Only makes the global mode stricter; without it, an entry whose risk is data asks first."""
+    window: Name | None = None
+    """The entry is begun in this window only."""
+    after_deploy: bool = False
+    """It may run shortly after a deployment too, as a rollback must."""
+    confirm: list[CheckSection] = Field(default_factory=list)
+    """A second signal: these checks must fail before it is begun."""
+    unless_firing: list[Name] = Field(default_factory=list)
+    """While one of these alerts fires, it is not begun."""
 
 
 class ConfigFile(Section):
     version: Literal[1]
     """The version of this format."""
-    mode: Literal["observe", "auto"] = "observe"
-    """observe judges and records; auto acts too."""
+    mode: Literal["observe", "approve", "auto"] = "observe"
+    """observe judges and records; approve asks a human before each run; auto acts by itself."""
     listen: Listen = "0.0.0.0:9181"
     """Where it listens."""
     state_file: str
@@ -277,12 +294,32 @@ class ConfigFile(Section):
     """Prometheus is asked what fires at least this often."""
     dependency_settle: Seconds = 30.0
     """A dependency counts as broken until it has been quiet for this long."""
+    retention: Annotated[Seconds, Field(ge=7 * 24 * 3600)] = 400 * 24 * 3600.0
+    """How long closed incidents are remembered; what guards still count stays longer."""
+    watchdog: WatchdogSection | None = None
+    """Whether the chain of alerting is silent."""
+    heartbeat: HeartbeatSection | None = None
+    """An outside service that calls when the remediator is silent."""
+    github: GithubSection | None = None
+    """Where an issue is written about an incident that was not mended or came back."""
     limits: GlobalLimits = GlobalLimits()
     """Over everything: a storm ends at a human."""
     breaker: BreakerSection = BreakerSection()
     """When an entry is off for a target until a human resets it."""
     storm: StormSection = StormSection()
     """When so much is broken at once that nothing is begun."""
+    approval: ApprovalSection = ApprovalSection()
+    """How long a human is asked for."""
+    after_deploy: Seconds = 900.0
+    """For so long after a deployment only entries that say after_deploy are begun."""
+    windows: dict[Name, WindowSection] = Field(default_factory=dict)
+    """Hours of the week, by a name of your own."""
+    quiet_windows: list[Name] = Field(default_factory=list)
+    """In these windows only the entries that belong to them are begun."""
+    groups: dict[Name, GroupSection] = Field(default_factory=dict)
+    """Services of which some must always be left serving."""
+    never_touch: list[Name] = Field(default_factory=list)
+    """Containers that no target may name: what the remediator itself needs."""
     topology: Annotated[dict[Name, TargetSection], Field(min_length=1)]
     """What may be touched; the keys are the label `service`."""
     runbooks: Annotated[list[RunbookSection], Field(min_length=1)]

@@ -3,12 +3,14 @@
 Rule: the only place that wires, makes a clock and ends the process.
 """
 
+import gc
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,17 +18,26 @@ from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 import waitress  # type: ignore[import-untyped]  # it ships no types
+from flask import Flask
 from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
+from remediator.alarm import JournalAlarm
+from remediator.cli import COMMANDS
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
+from remediator.deadman import DeadMan, Heartbeat
+from remediator.issues import Github, IssueWriter
 from remediator.journal import (
+    Calls,
     Database,
+    Housekeeping,
     Intake,
+    Issues,
     JournalLocked,
     JournalUnavailable,
     Orders,
@@ -34,7 +45,7 @@ from remediator.journal import (
     RunLog,
 )
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
 from remediator.notify import AlertmanagerPager
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
@@ -46,6 +57,7 @@ from remediator.reconcile import Reconciler
 from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
+from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
 from remediator.worker import Duties, Worker
 
@@ -56,9 +68,12 @@ DRAIN_SECONDS = 25.0  # below the 30 s that compose gives before it kills
 LATE_TURNS = 3
 THREADS = 8
 CONNECTIONS = 64
+SWITCH_SECONDS = 0.001
+GARBAGE_AFTER = 20_000  # more than the lasting objects that it makes
+RECEIVED_BYTES = 65536  # such a webhook has 400 kB
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--config.file",
     "config_file",
@@ -66,12 +81,26 @@ CONNECTIONS = 64
     default=Path("remediator.yml"),
     show_default=True,
 )
+@click.option(
+    "--config.profile",
+    "profile",
+    type=click.Path(path_type=Path),
+    help="A file whose top-level keys stand in for those of the configuration.",
+)
 @click.option("--config.check", "config_check", is_flag=True, help="Check the file and leave.")
 @click.version_option(installed_version("stackmedic"), message="stackmedic %(version)s")
-def main(config_file: Path, *, config_check: bool) -> None:
-    """Mends what its runbook says can be mended, on Alertmanager's webhooks."""
+@click.pass_context
+def main(
+    context: click.Context, config_file: Path, profile: Path | None, *, config_check: bool
+) -> None:
+    """Mends what its runbook says can be mended, on Alertmanager's webhooks.
+
+    Without a command it serves.
+    """
+    if context.invoked_subcommand is not None:
+        return
     try:
-        config = load_config(config_file, ACTIONS)
+        config = load_config(config_file, ACTIONS, profile)
     except ConfigError as error:
         click.echo(error, err=True)
         raise SystemExit(EXIT_BAD_CONFIG) from None
@@ -82,6 +111,9 @@ def main(config_file: Path, *, config_check: bool) -> None:
     try:
         _serve(config, _token(config.token_file))
     except (JournalLocked, JournalUnavailable, OSError, ValueError) as error:
+        if isinstance(error, JournalUnavailable):  # there is no journal to keep a call in
+            with closing(AlertmanagerPager(config.alertmanager_url, clock=_now)) as pager:
+                _alarm(config, pager).tell(str(error))
         log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence, not a traceback
         raise SystemExit(1) from None
 
@@ -100,6 +132,11 @@ class _Journal:
     records: Records
     kill_switch: KillSwitch
     orders: Orders
+    calls: Calls
+    database: Database
+    watchdog: Watchdog | None
+    pager: AlertmanagerPager
+    alarm: JournalAlarm
 
 
 def _serve(config: Config, token: bytes) -> None:
@@ -109,40 +146,61 @@ def _serve(config: Config, token: bytes) -> None:
         database = stack.enter_context(closing(Database(config.state_file)))
         metrics = Metrics(config.policy, installed_version("stackmedic"))
         memory = timedelta(seconds=config.policy.memory_seconds)
-        runs = RunLog(database, memory, partial(_changed, metrics))
+        nudge = _Nudge()
+        runs = RunLog(database, memory, partial(_changed, metrics, nudge), metrics.escalated)
         paused = config.state_file.with_name("paused")
         orders = Orders(database)
         switch = KillSwitch(paused, os.environ, orders, _now)
-        journal = _Journal(Intake(database), runs, Records(database), switch, orders)
+        watchdog = _watchdog(config, metrics)
+        pager = stack.enter_context(closing(AlertmanagerPager(config.alertmanager_url, clock=_now)))
+        journal = _Journal(
+            *(Intake(database), runs, Records(database), switch, orders, Calls(database)),
+            *(database, watchdog, pager, _alarm(config, pager)),
+        )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
+        metrics.registry.register(MaintenanceGauges(config.policy.topology))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
         worker = _worker(config, journal, metrics, stop, stack)
-        server = waitress.create_server(
-            create_app(_parts(config, token, journal, metrics, worker)),
-            host=config.host,
-            port=config.port,
-            threads=THREADS,
-            connection_limit=CONNECTIONS,
-            # A little over the cap, so that the application can say 413 in its own words;
-            # never to a temporary file.
-            max_request_body_size=2 * config.max_body_bytes,
-            inbuf_overflow=2 * config.max_body_bytes,
-            ident="stackmedic-remediator",
-        )
+        nudge.page = worker.page
+        server = _server(config, create_app(_parts(config, token, journal, metrics, worker)))
         with suppress(SystemExit):  # by _leave
             # Before the first word that it runs: whoever waits for that may stop it at once.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, partial(_leave, stop))
             worker.start()
+            _tune()
             log.info("listening on %s:%d, mode %s", config.host, config.port, config.policy.mode)
             server.run()
         log.info("stopping")
         server.close()
         if not worker.stop(DRAIN_SECONDS):
             log.warning("a step is still under way; it will be looked at on the next start")
+
+
+def _server(config: Config, app: Flask) -> Any:  # noqa: ANN401 - waitress has no types
+    return waitress.create_server(
+        app,
+        host=config.host,
+        port=config.port,
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        # A little over the cap, so that the application can say 413 in its own words;
+        # never to a temporary file.
+        max_request_body_size=2 * config.max_body_bytes,
+        inbuf_overflow=2 * config.max_body_bytes,
+        recv_bytes=RECEIVED_BYTES,
+        ident="stackmedic-remediator",
+    )
+
+
+def _tune() -> None:
+    """So that a webhook of 1,000 alerts waits neither for the collector nor for the worker."""
+    gc.freeze()  # what is there now stays: no collection goes through it again
+    gc.set_threshold(GARBAGE_AFTER)
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> None:
@@ -153,24 +211,27 @@ def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> Non
 def _worker(
     config: Config, journal: _Journal, metrics: Metrics, stop: threading.Event, stack: ExitStack
 ) -> Worker:
-    policy = config.policy
-    prometheus = stack.enter_context(
-        closing(
-            Prometheus(
-                config.prometheus_url,
-                freshness_job=config.freshness_job,
-                settle_seconds=config.dependency_settle_seconds,
-            )
-        )
+    policy, pager = config.policy, journal.pager
+    prometheus = Prometheus(
+        config.prometheus_url,
+        freshness_job=config.freshness_job,
+        settle_seconds=config.dependency_settle_seconds,
     )
+    stack.enter_context(closing(prometheus))
     age = policy.max_data_age_seconds
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
-    notified = AlertmanagerAlerts(config.alertmanager_url)
-    pager = AlertmanagerPager(config.alertmanager_url, clock=_now, external_url=config.external_url)
-    clients = Clients(config.docker_url, config.exporter_url, clock=_now, wait=time.sleep)
+    notified = stack.enter_context(closing(AlertmanagerAlerts(config.alertmanager_url)))
+    clients = Clients(
+        config.docker_url,
+        config.exporter_url,
+        clock=_now,
+        wait=time.sleep,
+        prometheus_url=config.prometheus_url,
+        topology=policy.topology,
+    )
     ports = Ports(
         journal=journal.runs,
-        alerts=Watch(prometheus, stack.enter_context(closing(notified))),
+        alerts=Watch(prometheus, notified),
         verifier=stack.enter_context(closing(verifier)),
         action=partial(_action, clients),
         clock=_now,
@@ -178,14 +239,67 @@ def _worker(
         paused=journal.kill_switch.paused,
     )
     reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
+    # What a guard counts is never pruned.
+    retention = timedelta(seconds=max(config.retention_seconds, policy.memory_seconds))
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
+        incident=journal.runs.incident,
         remediate=partial(remediate, policy=policy, ports=ports),
         abandon=partial(_abandon, journal.runs),
-        reconcile=partial(_reconcile, journal.kill_switch, reconciler),
-        page=Pages(journal.runs, stack.enter_context(closing(pager)), _now).send,
+        reconcile=partial(_reconcile, journal, reconciler),
+        beside={
+            **_issues(config, journal, stack),
+            "dead-man": _dead_man(config, journal, metrics, pager, prometheus).turn,
+            "housekeeping": Housekeeping(journal.database, retention, _now).turn,
+        },
+        page=Pages(journal.calls, journal.records, pager, config.external_url, _now).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
+
+
+def _issues(
+    config: Config, journal: _Journal, stack: ExitStack
+) -> Mapping[str, Callable[[], None]]:
+    """A lane of its own where it is configured, and none where it is not."""
+    section = config.github
+    if section is None:
+        return {}
+    token_file = Path(section.token_file)
+    github = Github(section.api_url, section.repository, token_file, _now)
+    stack.enter_context(closing(github))
+    issues = Issues(journal.database)
+    writer = IssueWriter(issues, journal.records, github, config.external_url, _now)
+    return {"issues": writer.turn}
+
+
+def _dead_man(
+    config: Config,
+    journal: _Journal,
+    metrics: Metrics,
+    pager: AlertmanagerPager,
+    prometheus: Prometheus,
+) -> DeadMan:
+    section = config.heartbeat
+    heartbeat = Heartbeat(section.url, timedelta(seconds=section.interval)) if section else None
+    return DeadMan(
+        watchdog=journal.watchdog,
+        heartbeat=heartbeat,
+        pager=pager,
+        prove_journal=journal.database.prove,
+        prove_prometheus=partial(prometheus.query, "vector(1)"),
+        count=metrics.heartbeat,
+        external_url=config.external_url,
+        clock=_now,
+    )
+
+
+def _watchdog(config: Config, metrics: Metrics) -> Watchdog | None:
+    section = config.watchdog
+    if section is None:
+        return None
+    watchdog = Watchdog(section.alert, timedelta(seconds=section.missing_after), _now())
+    metrics.watch(lambda: watchdog.seen_at)
+    return watchdog
 
 
 def _parts(
@@ -203,8 +317,11 @@ def _parts(
         orders=journal.orders,
         wake=worker.wake,
         late=lambda: worker.seconds_since_turn > late_after,
+        trouble=lambda: journal.alarm.trouble,
         clock=_now,
         version=installed_version("stackmedic"),
+        watchdog=journal.watchdog,
+        external_url=config.external_url,
     )
 
 
@@ -213,9 +330,24 @@ def _action(clients: Clients, step: Step) -> Action:
     return kind.make(kind.params.model_validate(step.params), clients)
 
 
-def _reconcile(kill_switch: KillSwitch, reconciler: Reconciler) -> None:
-    kill_switch.look()  # also when nothing fires: a change is told and seen in the metrics
-    reconciler.once()
+def _reconcile(journal: _Journal, reconciler: Reconciler) -> None:
+    try:
+        journal.database.prove(_now())
+        journal.kill_switch.look()  # also when nothing fires: a change is told and seen
+        reconciler.once()
+    except JournalUnavailable as error:
+        journal.alarm.failed(str(error))
+        raise
+    journal.alarm.works()
+
+
+def _alarm(config: Config, pager: AlertmanagerPager) -> JournalAlarm:
+    return JournalAlarm(
+        pager,
+        external_url=config.external_url,
+        after_seconds=LATE_TURNS * config.reconcile_interval_seconds,
+        clock=_now,
+    )
 
 
 def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:
@@ -223,8 +355,16 @@ def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:
     runs.abandon(incident, Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, detail), _now())
 
 
-def _changed(metrics: Metrics, change: Change) -> None:
+@dataclass(slots=True)
+class _Nudge:
+    """Humans hear soon of a change; the worker that tells them is made after the journal."""
+
+    page: Callable[[], None] = lambda: None
+
+
+def _changed(metrics: Metrics, nudge: _Nudge, change: Change) -> None:
     metrics.run_changed(change)
+    nudge.page()
     why = f" ({change.reason})" if change.reason else ""
     log.info("%s on %s: %s%s", change.runbook, change.target, change.state, why)
 
@@ -248,6 +388,8 @@ def _log_to_stderr() -> None:
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request is too many
 
+
+main.commands.update({command.name or "": command for command in COMMANDS})
 
 if __name__ == "__main__":
     main()

@@ -7,19 +7,23 @@ a journal that cannot be read leaves them out, because nobody can tell then.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from remediator import breaker
-from remediator.journal import JournalUnavailable, Records
+from remediator import breaker, maintenance
+from remediator.journal import JournalUnavailable, Opened, Records
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
 from remediator.runs import Change, PastRun
+from remediator.topology import Target
 
+WATCHDOG = "watchdog"
+"""How the alert counts that only proves that alerts arrive."""
 WEBHOOK_CODES = ("200", "400", "401", "405", "413", "500", "503")
 RECEIVED = (
     ACCEPTED,
@@ -27,8 +31,10 @@ RECEIVED = (
     Reason.UNKNOWN_ALERT.value,
     Reason.UNKNOWN_TARGET.value,
     Reason.OVERSIZED.value,
+    WATCHDOG,
 )
-MEND_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+HEARTBEATS = ("sent", "withheld", "failed")
+BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 
 
 class Metrics:
@@ -58,25 +64,60 @@ class Metrics:
             "When Prometheus was last read with success.",
             registry=self.registry,
         )
-        self._to_mend = Histogram(
+        self._incidents()
+        self._initialise(policy, version)
+
+    def _incidents(self) -> None:
+        self._opened = self._counter("remediator_incidents_opened", "Incidents.", ["runbook"])
+        self._closed = self._counter(
+            "remediator_incidents_closed", "Incidents whose alerts are all gone.", ["runbook"]
+        )
+        self._escalations = self._counter(
+            "remediator_escalations", "Incidents that a human was called for.", ["reason"]
+        )
+        self._truncated = self._counter(
+            "remediator_deliveries_truncated",
+            "Webhooks that Alertmanager had cut; Prometheus was asked instead.",
+            [],
+        )
+        self._heartbeats = self._counter(
+            "remediator_heartbeats",
+            "Pings of the outside service: sent, withheld because something was broken, or failed.",
+            ["result"],
+        )
+        self._to_detect = self._histogram(
+            "remediator_time_to_detect_seconds",
+            "From the start of an incident's first alert until it was told.",
+        )
+        self._to_act = self._histogram(
+            "remediator_time_to_act_seconds",
+            "From when the alert was told to the first step of its incident.",
+        )
+        self._to_mend = self._histogram(
             "remediator_time_to_mend_seconds",
             "From the start of the alert to the verified end of the fault.",
-            buckets=MEND_BUCKETS,
-            registry=self.registry,
         )
-        self._initialise(policy, version)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, ["runbook"], buckets=BUCKETS, registry=self.registry)
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
     def _initialise(self, policy: Policy, version: str) -> None:
-        for code in WEBHOOK_CODES:
-            self._requests.labels(code)
-        for result in RECEIVED:
-            self._received.labels(result)
-        for reason in BLOCKING:
-            self._blocked.labels(reason.value)
+        for counter, words in (
+            (self._requests, WEBHOOK_CODES),
+            (self._received, RECEIVED),
+            (self._blocked, BLOCKING),
+            (self._heartbeats, HEARTBEATS),
+            (self._escalations, Reason),
+            *((kind, policy.runbooks) for kind in (self._opened, self._closed)),
+        ):
+            for word in words:
+                counter.labels(word)
         for runbook in policy.runbooks:
+            for time in (self._to_detect, self._to_act, self._to_mend):
+                time.labels(runbook)
             for state in State:
                 self._runs.labels(runbook, state.value)
         mode = Gauge(
@@ -97,6 +138,36 @@ class Metrics:
             self._received.labels(result).inc(count)
         self._unknown.inc(counts.get(Reason.UNKNOWN_ALERT.value, 0))
 
+    def incidents_opened(self, opened: Iterable[Opened]) -> None:
+        for incident in opened:
+            self._opened.labels(incident.runbook).inc()
+            self._to_detect.labels(incident.runbook).observe(incident.seconds_to_detect)
+
+    def incident_closed(self, runbook: str) -> None:
+        self._closed.labels(runbook).inc()
+
+    def watch(self, seen_at: Callable[[], datetime | None]) -> None:
+        """Tell when the watchdog was last seen; without one there is no such series."""
+
+        def timestamp() -> float:
+            at = seen_at()
+            return at.timestamp() if at else 0.0
+
+        Gauge(
+            "remediator_watchdog_last_seen_timestamp_seconds",
+            "When the alert that always fires last came through the webhook; 0 before it did.",
+            registry=self.registry,
+        ).set_function(timestamp)
+
+    def heartbeat(self, result: str) -> None:
+        self._heartbeats.labels(result).inc()
+
+    def delivery_truncated(self) -> None:
+        self._truncated.inc()
+
+    def escalated(self, reason: Reason) -> None:
+        self._escalations.labels(reason.value).inc()
+
     def reconciled(self, found: int, at: datetime) -> None:
         self._found.inc(found)
         self._reconciled_at.set(at.timestamp())
@@ -105,8 +176,10 @@ class Metrics:
         self._runs.labels(change.runbook, change.state.value).inc()
         if change.state is State.BLOCKED and change.reason is not None:
             self._blocked.labels(change.reason.value).inc()
+        if change.seconds_to_act is not None:
+            self._to_act.labels(change.runbook).observe(change.seconds_to_act)
         if change.seconds_to_mend is not None:
-            self._to_mend.observe(change.seconds_to_mend)
+            self._to_mend.labels(change.runbook).observe(change.seconds_to_mend)
 
 
 class RunGauges(Collector):
@@ -135,6 +208,11 @@ class RunGauges(Collector):
             return
         text = "1 while a human has paused the remediator: it begins nothing."
         yield GaugeMetricFamily("remediator_paused", text, value=1 if paused else 0)
+        yield self._family(
+            "remediator_approvals_waiting",
+            "Runs on the service that wait for a human's approval.",
+            self._records.approvals_waiting,
+        )
 
     def _family(self, name: str, text: str, read: Callable[[], Mapping[str, int]]) -> Metric:
         family = GaugeMetricFamily(name, text, labels=["service"])
@@ -145,6 +223,32 @@ class RunGauges(Collector):
         for target in self._targets:
             family.add_metric([target], counted.get(target, 0))
         return family
+
+
+class MaintenanceGauges(Collector):
+    """Read from the files at each scrape; one that nobody can read has no series."""
+
+    def __init__(self, topology: Mapping[str, Target]) -> None:
+        self._files = {
+            key: Path(target.maintenance.file)
+            for key, target in topology.items()
+            if target.maintenance is not None
+        }
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "remediator_maintenance_until_timestamp_seconds",
+            "When the maintenance page of the service ends, 0 while it is off.",
+            labels=["service"],
+        )
+        for key, file in self._files.items():
+            try:
+                found = maintenance.read(file)
+            except (maintenance.NotOurs, OSError):
+                continue
+            family.add_metric([key], found.until.timestamp() if found else 0)
+        yield family
 
 
 class BreakerGauges(Collector):

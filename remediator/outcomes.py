@@ -11,34 +11,26 @@ class State(StrEnum):
     """Where a run stands. A run is one attempt of one runbook entry on one target."""
 
     BLOCKED = "blocked"  # a guard said no for now; judged again until the alert clears
+    AWAITING_APPROVAL = "awaiting_approval"  # only a human's word is missing
     CLAIMED = "claimed"  # allowed, budget counted, nothing touched yet
     EXECUTING = "executing"
     VERIFYING = "verifying"
-    EFFECTIVE = "effective"  # verified: the fault is gone
+    EFFECTIVE = "effective"  # verified: the fault is gone; watched from here on
+    HELD = "held"  # it stayed away for as long as it was watched
+    RECURRED = "recurred"  # it came back while it was watched: a success that was none
     INEFFECTIVE = "ineffective"  # acted, and the fault is still there
     INCONCLUSIVE = "inconclusive"  # acted, and nobody can tell: never counted as success
     FAILED = "failed"  # the action itself failed
     INTERRUPTED = "interrupted"  # the process died between intent and outcome
     CANCELLED = "cancelled"  # the fault was gone before anything was touched
-    ABORTED = "aborted"  # a human stopped the remediator between two steps
+    ABORTED = "aborted"  # a human stopped it between two steps, or did not allow it
     SKIPPED = "skipped"  # observe mode: judged and recorded, never acted on
 
 
-TERMINAL = frozenset(
-    {
-        State.EFFECTIVE,
-        State.INEFFECTIVE,
-        State.INCONCLUSIVE,
-        State.FAILED,
-        State.CANCELLED,
-        State.ABORTED,
-        State.SKIPPED,
-    }
-)
-"""States that a run never leaves."""
+MENDED = frozenset({State.EFFECTIVE, State.HELD})
 
-NOT_MENDED = frozenset({State.INEFFECTIVE, State.INCONCLUSIVE, State.FAILED})
-"""Terminal states after which the ladder is climbed or a human is called."""
+NOT_MENDED = frozenset({State.INEFFECTIVE, State.INCONCLUSIVE, State.FAILED, State.RECURRED})
+"""Ends after which the ladder is climbed or a human is called."""
 
 
 class Reason(StrEnum):
@@ -52,21 +44,35 @@ class Reason(StrEnum):
     # guards
     PAUSED = "paused"
     MODE_OBSERVE = "mode_observe"
-    NOT_FIRING = "not_firing"
-    TOO_YOUNG = "too_young"
     PROMETHEUS_UNREACHABLE = "prometheus_unreachable"
     DATA_STALE = "data_stale"
+    NOT_FIRING = "not_firing"
+    TOO_YOUNG = "too_young"
+    TOO_OLD = "too_old"
     ALERTMANAGER_UNREACHABLE = "alertmanager_unreachable"
     NOT_NOTIFIED = "not_notified"
     SILENCED = "silenced"
     INHIBITED = "inhibited"
+    MAINTENANCE = "maintenance"
+    OUTSIDE_WINDOW = "outside_window"
+    DEPLOYING = "deploying"
+    RECENT_DEPLOY = "recent_deploy"
     DEPENDENCY_FIRING = "dependency_firing"
+    OTHER_ALERT_FIRING = "other_alert_firing"
+    NOT_CONFIRMED = "not_confirmed"
     STORM = "storm"
+    CAPACITY = "capacity"
     TARGET_BUSY = "target_busy"
+    TOO_MANY_RUNS = "too_many_runs"
     COOLDOWN = "cooldown"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     BUDGET_EXHAUSTED = "budget_exhausted"
     BREAKER_OPEN = "breaker_open"
+    NEEDS_APPROVAL = "needs_approval"
+    TARGET_DENIED = "target_denied"
+    # a human
+    DENIED = "denied"
+    APPROVAL_EXPIRED = "approval_expired"  # nobody answered in time
     # actions
     PRECHECK_REFUSED = "precheck_refused"
     ACTION_FAILED = "action_failed"
@@ -76,25 +82,37 @@ class Reason(StrEnum):
     VERIFIED = "verified"
     NOT_VERIFIED = "not_verified"
     NO_DATA = "no_data"
+    CAME_BACK = "came_back"
 
 
 BLOCKING = (
     Reason.PAUSED,
     Reason.MODE_OBSERVE,
-    Reason.NOT_FIRING,
-    Reason.TOO_YOUNG,
     Reason.PROMETHEUS_UNREACHABLE,
     Reason.DATA_STALE,
+    Reason.NOT_FIRING,
+    Reason.TOO_YOUNG,
+    Reason.TOO_OLD,
     Reason.ALERTMANAGER_UNREACHABLE,
     Reason.NOT_NOTIFIED,
     Reason.SILENCED,
     Reason.INHIBITED,
+    Reason.MAINTENANCE,
+    Reason.OUTSIDE_WINDOW,
+    Reason.DEPLOYING,
+    Reason.RECENT_DEPLOY,
     Reason.DEPENDENCY_FIRING,
+    Reason.OTHER_ALERT_FIRING,
+    Reason.NOT_CONFIRMED,
     Reason.STORM,
+    Reason.CAPACITY,
     Reason.TARGET_BUSY,
+    Reason.TOO_MANY_RUNS,
     Reason.COOLDOWN,
     Reason.ATTEMPTS_EXHAUSTED,
     Reason.BUDGET_EXHAUSTED,
     Reason.BREAKER_OPEN,
+    Reason.NEEDS_APPROVAL,
+    Reason.TARGET_DENIED,
 )
 """The reasons of guards: why a run waits."""

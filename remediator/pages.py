@@ -1,4 +1,4 @@
-"""Sends open calls for a human, again and again until their incident closes.
+"""Sends what humans are told of open incidents, again and again until each closes.
 
 Rule: a call is a row before it is sent; a pager that cannot be reached fails nothing and
 is tried again on the next turn.
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from remediator.journal import RunLog
+from remediator.journal import Calls, Records
+from remediator.notices import notice_of
 from remediator.ports import Pager, RemediationError
 
 AGAIN_AFTER = timedelta(minutes=1)
@@ -20,20 +21,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    runs: RunLog
+    calls: Calls
+    records: Records
     pager: Pager
+    external_url: str
     clock: Callable[[], datetime]
 
     def send(self) -> None:
         """Errors: JournalUnavailable."""
         now = self.clock()
-        for call in self.runs.escalations():
+        self.calls.begin(now)
+        for call in self.calls.all():
             if call.is_open and call.sent_at is not None and now - call.sent_at < AGAIN_AFTER:
                 continue
-            tell = self.pager.page if call.is_open else self.pager.clear
+            story = self.records.story(call.incident_id)
+            if story is None:
+                continue
+            tell = self.pager.fire if call.is_open else self.pager.end
             try:
-                tell(call.incident_id, call.target, call.runbook, call.reason, call.summary)
+                tell(notice_of(call, story, self.external_url))
             except RemediationError as error:
                 log.warning("no human could be told of incident %d: %s", call.incident_id, error)
             else:
-                self.runs.paged(call.incident_id, now, cleared=not call.is_open)
+                self.calls.told(call, now)

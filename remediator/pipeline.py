@@ -5,178 +5,53 @@ clock of its own. Errors of the journal and Stopped pass through; what they leav
 the journal is taken up again by `resume`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
 
 from remediator import guards
-from remediator.alerts import is_same_alert
 from remediator.outcomes import NOT_MENDED, Reason, State
 from remediator.planner import NoPlan, Plan, next_plan
-from remediator.policy import Policy, Repeat, Step
-from remediator.ports import (
-    Action,
-    Alerts,
-    AlertState,
-    Check,
-    Effect,
-    Refused,
-    RemediationError,
-    Transient,
-    Verifier,
-)
-from remediator.runs import ACTIVE, Ending, Incident, Judgement, Ledger, Run
+from remediator.policy import Policy
+from remediator.ports import AlertState
+from remediator.resume import overtaken, resume, same_alerts
+from remediator.runs import ACTIVE, Ending, Incident, Run
+from remediator.steps import Ports, RunJournal, act, firing_now, guarded, unwanted, verify
 
-
-class RunJournal(Protocol):
-    """What the pipeline writes down; `remediator.journal.RunLog` is the real one."""
-
-    def claim(
-        self,
-        incident_id: int,
-        plan: Plan,
-        judge: Callable[[Ledger], Judgement],
-        now: datetime,
-    ) -> Run: ...
-
-    def intend(self, run_id: int, step: Step, now: datetime) -> int | None: ...
-
-    def outcome(
-        self,
-        step_row: int,
-        outcome: str,
-        summary: str,
-        evidence: Mapping[str, object],
-        now: datetime,
-    ) -> None: ...
-
-    def move(self, run_id: int, state: State, now: datetime) -> None: ...
-
-    def finish(self, run_id: int, ending: Ending, now: datetime) -> None: ...
-
-    def escalate(
-        self, incident_id: int, runbook: str, reason: Reason, summary: str, now: datetime
-    ) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """All that the pipeline reaches. `wait` may raise Stopped; `action` makes a step's action.
-
-    `paused` says why nothing may begin, and is asked before each step.
-    """
-
-    journal: RunJournal
-    alerts: Alerts
-    verifier: Verifier
-    action: Callable[[Step], Action]
-    clock: Callable[[], datetime]
-    wait: Callable[[float], None]
-    paused: Callable[[], str | None]
+__all__ = ["Ports", "RunJournal", "remediate"]
 
 
 def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
     """Take an incident as far as it goes now. True: look at it again, something has changed."""
     last = incident.last_run
     if last is not None and last.state in ACTIVE:
-        return resume(incident, last, policy, ports)
+        return record(incident, last, resume(incident, last, policy, ports), policy, ports)
+    if last is not None and (ending := overtaken(incident, last, ports)) is not None:
+        return record(incident, last, ending, policy, ports)
     plan = next_plan(incident, policy)  # alert -> plan
-    if isinstance(plan, NoPlan):
-        return _call_human(incident, plan.reason, plan.detail, ports)
     if not isinstance(plan, Plan):
-        return False
-    state = _firing_now(ports.alerts)
+        return isinstance(plan, NoPlan) and _call_human(incident, plan.reason, plan.detail, ports)
+    state = firing_now(ports.alerts)
     if _just_mended(incident, state):
         return False
 
-    paused, now = ports.paused(), ports.clock()
-    run = ports.journal.claim(  # guard
-        incident.id,
-        plan,
-        lambda ledger: guards.judge(
-            guards.Case(
-                plan=plan,
-                policy=policy,
-                started_at=incident.started_at,
-                state=state,
-                past=ledger.past,
-                now=now,
-                paused=paused,
-                storm_at=ledger.storm_at,
-            )
-        ),
-        now,
-    )
-    if run.state is not State.CLAIMED:
-        return _call_human_if_stuck(incident, run, now, ports)
+    run = claim(incident, plan, state, policy, ports)  # guard
+    if run is None or run.state is not State.CLAIMED:
+        return run is not None and _call_human_if_stuck(incident, run, ports)
 
-    ending = act(plan, run, ports)  # action
+    ending = act(plan, run, ports, partial(unwanted, incident, plan, run, policy, ports))  # action
     if ending is None:
         ending = verify(plan, run, ports)  # verify
     return record(incident, run, ending, policy, ports)  # record
 
 
-def act(plan: Plan, run: Run, ports: Ports, done: frozenset[str] = frozenset()) -> Ending | None:
-    """The steps that are not done yet, in order. An Ending when one of them did not go well."""
-    for step in plan.runbook.steps:
-        if step.id not in done:
-            ending = _take(step, plan, run, ports)
-            if ending is not None:
-                return ending
-    return None
+def claim(
+    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
+) -> Run | None:
+    """Ask the guards, in the transaction that counts the run against its limits.
 
-
-def _take(step: Step, plan: Plan, run: Run, ports: Ports) -> Ending | None:
-    """1. look  2. is it still allowed  3. write the intent  4. act  5. write the outcome."""
-    action, row, began = ports.action(step), None, ports.clock()
-    try:
-        ready = action.precheck(plan.target)
-        if isinstance(ready, Refused):
-            return Ending(State.FAILED, ready.reason, ready.detail)
-        began = ports.clock()
-        paused = ports.paused()
-        if paused is not None:
-            return Ending(State.ABORTED, Reason.PAUSED, f"before step {step.id}: {paused}")
-        row = ports.journal.intend(run.id, step, began)
-        if row is None:
-            never = f"step {step.id} was tried in this incident already and is never repeated"
-            return Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, never)
-        done = action.run(plan.target, timeout_seconds=step.timeout_seconds)
-    except RemediationError as error:
-        now = ports.clock()
-        if row is not None:
-            ports.journal.outcome(row, "failed", str(error), {}, now)
-        overran = now - began >= timedelta(seconds=step.timeout_seconds)
-        reason = Reason.ACTION_TIMEOUT if overran else Reason.ACTION_FAILED
-        return Ending(State.FAILED, reason, str(error))
-    ports.journal.outcome(row, "done", done.summary, done.evidence, ports.clock())
-    return None
-
-
-def verify(plan: Plan, run: Run, ports: Ports) -> Ending:
-    """Look until all checks pass so many times in a row, or the time is over."""
-    wanted = plan.runbook.verify
-    ports.journal.move(run.id, State.VERIFYING, ports.clock())
-    until = ports.clock() + timedelta(seconds=wanted.within_seconds)
-    in_a_row = 0
-    while True:
-        findings = ports.verifier.look(plan.checks, plan.target, plan.labels)
-        verdicts = {finding.verdict for finding in findings}
-        in_a_row = in_a_row + 1 if verdicts == {Check.PASS} else 0
-        if in_a_row >= wanted.consecutive:
-            good = f"all checks passed {in_a_row} times in a row"
-            return Ending(State.EFFECTIVE, Reason.VERIFIED, good, findings)
-        if ports.clock() >= until:
-            break
-        ports.wait(wanted.interval_seconds)
-    if Check.FAIL in verdicts:
-        failed = "; ".join(f.detail for f in findings if f.verdict is Check.FAIL)
-        return Ending(State.INEFFECTIVE, Reason.NOT_VERIFIED, failed, findings)
-    unknown = "; ".join(f.detail for f in findings if f.verdict is Check.INCONCLUSIVE)
-    if not unknown:
-        unknown = f"the checks passed {in_a_row} times in a row, {wanted.consecutive} are wanted"
-    return Ending(State.INCONCLUSIVE, Reason.NO_DATA, unknown, findings)
+    None: the incident has been closed meanwhile.
+    """
+    judge = guarded(incident, plan, state, policy, ports)
+    return ports.journal.claim(incident.id, plan, judge, ports.clock())
 
 
 def record(incident: Incident, run: Run, ending: Ending, policy: Policy, ports: Ports) -> bool:
@@ -191,69 +66,6 @@ def record(incident: Incident, run: Run, ending: Ending, policy: Policy, ports: 
     return True
 
 
-def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> bool:
-    """Take up a run whose process or journal died under it; never act twice on a guess."""
-    if run.state is not State.INTERRUPTED:
-        ports.journal.move(run.id, State.INTERRUPTED, ports.clock())
-    if not run.steps:
-        untouched = "interrupted before anything was touched; it is judged afresh"
-        ending = Ending(State.CANCELLED, Reason.OUTCOME_UNKNOWN, untouched)
-        return record(incident, run, ending, policy, ports)
-    runbook, target = policy.runbooks.get(run.runbook), policy.topology.get(run.target)
-    if runbook is None or target is None:
-        gone = "interrupted, and its runbook or target is no longer configured"
-        ending = Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, gone)
-        return record(incident, run, ending, policy, ports)
-    plan = Plan(runbook, target, incident.labels)
-    done, broken = _settle(plan, run, ports)
-    failed = None if broken else act(plan, run, ports, done)
-    ending = failed or verify(plan, run, ports)
-    if broken and ending.state is not State.EFFECTIVE:
-        ending = Ending(State.INEFFECTIVE, Reason.OUTCOME_UNKNOWN, broken, ending.findings)
-    return record(incident, run, ending, policy, ports)
-
-
-def _settle(plan: Plan, run: Run, ports: Ports) -> tuple[frozenset[str], str | None]:
-    """Ask what became of the step that was cut off.
-
-    The steps that are done now, and a sentence when none may follow them.
-    """
-    done = frozenset(record.step_id for record in run.steps if record.outcome == "done")
-    last = run.steps[-1]
-    if last.outcome == "failed":
-        return done, f"step {last.step_id} had failed when the process stopped"
-    if last.outcome == Effect.UNKNOWN:
-        return done, f"step {last.step_id} was interrupted and is not repeated"
-    if last.outcome is not None and last.outcome != Effect.NOT_DONE:
-        return done, None
-    step = next((step for step in plan.runbook.steps if step.id == last.step_id), None)
-    effect = _effect(step, plan, last.intent_at, ports)
-    found = f"found after an interruption: {effect}"
-    ports.journal.outcome(last.step_row, effect.value, found, {}, ports.clock())
-    if effect is Effect.DONE:
-        return done | {last.step_id}, None
-    if effect is Effect.NOT_DONE and step is not None and step.repeat is Repeat.IF_NOT_DONE:
-        return done, None
-    return done, f"step {last.step_id} was interrupted ({effect}) and is not repeated"
-
-
-def _effect(step: Step | None, plan: Plan, intended_at: datetime, ports: Ports) -> Effect:
-    if step is None:
-        return Effect.UNKNOWN
-    try:
-        return ports.action(step).probe(plan.target, intended_at=intended_at)
-    except RemediationError:
-        return Effect.UNKNOWN
-
-
-def _firing_now(alerts: Alerts) -> AlertState | None:
-    """None when nobody can tell; the guards say no to that."""
-    try:
-        return alerts.now()
-    except Transient:
-        return None
-
-
 def _just_mended(incident: Incident, state: AlertState | None) -> bool:
     """Its run worked, the alert is gone, only the incident has not been closed yet."""
     last = incident.last_run
@@ -261,7 +73,7 @@ def _just_mended(incident: Incident, state: AlertState | None) -> bool:
         last is not None
         and last.state is State.EFFECTIVE
         and state is not None
-        and not any(is_same_alert(alert.labels, incident.labels) for alert in state.firing)
+        and not same_alerts(state, incident.labels)
     )
 
 
@@ -274,7 +86,8 @@ def _call_human(incident: Incident, reason: Reason, why: str, ports: Ports) -> b
     return True
 
 
-def _call_human_if_stuck(incident: Incident, run: Run, now: datetime, ports: Ports) -> bool:
+def _call_human_if_stuck(incident: Incident, run: Run, ports: Ports) -> bool:
+    now = ports.clock()
     reason = guards.needs_human(run.blocks, run.blocked_since or now, now)
     if reason is None:
         return False

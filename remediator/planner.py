@@ -4,15 +4,18 @@ Rule: pure. Labels are untrusted: a target is a key of the topology or there is 
 and an empty label never means "all".
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from remediator.alerts import Alert, AlertStatus
 from remediator.checks import CheckSpec, ProbesCheck
-from remediator.outcomes import NOT_MENDED, Reason, State
+from remediator.outcomes import MENDED, NOT_MENDED, Reason, State
 from remediator.policy import Mode, Policy, Runbook
-from remediator.runs import Incident
+from remediator.runs import Incident, Run
 from remediator.topology import Target
 
 
@@ -32,6 +35,32 @@ class Plan:
             for check in self.runbook.verify.checks
             if self.target.probes or not (isinstance(check, ProbesCheck) and check.names is None)
         )
+
+    @property
+    def shown(self) -> dict[str, object]:
+        """What will be done, for the human who is asked to approve it."""
+        return {
+            "runbook": self.runbook.id,
+            "risk": self.runbook.risk.value,
+            "target": self.target.key,
+            "container": self.target.container,
+            "steps": [
+                {
+                    "id": step.id,
+                    "action": step.action,
+                    "with": dict(step.params),
+                    "timeout_seconds": step.timeout_seconds,
+                    "repeat": step.repeat.value,
+                }
+                for step in self.runbook.steps
+            ],
+        }
+
+    @property
+    def hash(self) -> str:
+        """What an approval is bound to: whatever is changed in the plan changes it."""
+        told = json.dumps(self.shown, sort_keys=True, default=str)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +87,10 @@ def plan_of(runbook_id: str, labels: Mapping[str, str], policy: Policy) -> Plan 
     target = policy.topology.get(key) if key else None
     if target is None:
         return NoPlan(Reason.UNKNOWN_TARGET, f"{(key or '')[:100]!r} is not a key of the topology")
-    return Plan(runbook, target, dict(labels))
+    return Plan(runbook, target, labels)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """An alert that a runbook answers, with the plan that says on which target."""
 
     alert: Alert
@@ -108,10 +136,24 @@ def next_plan(incident: Incident, policy: Policy) -> Plan | NoPlan | Rest:
         if rung == len(rungs):
             reason = last.reason or Reason.NOT_VERIFIED
             return NoPlan(reason, f"{last.runbook} ended {last.state}, and it was the last rung")
-    elif last is not None and last.state is State.EFFECTIVE:
+    elif last is not None and last.state in MENDED:
         rung = 0  # the fault came back
     if not incident.firing:
         return Rest()
-    if last is not None and last.state is State.SKIPPED and policy.mode is Mode.OBSERVE:
+    return _left_alone(last, policy) or plan_of(rungs[rung], incident.labels, policy)
+
+
+def _left_alone(last: Run | None, policy: Policy) -> NoPlan | Rest | None:
+    """Why the same is not tried again although the alert fires."""
+    if last is None:
+        return None
+    if last.reason is Reason.DENIED:
+        return Rest()  # a human knows, and wants nothing done
+    if last.state is State.EFFECTIVE and last.hold_until is not None:
+        return Rest()  # it is watched
+    if last.reason is Reason.APPROVAL_EXPIRED:
+        return NoPlan(last.reason, f"nobody answered whether {last.runbook} may run")
+    runbook = policy.runbooks.get(last.runbook)
+    if last.state is State.SKIPPED and runbook and policy.mode_of(runbook) is Mode.OBSERVE:
         return Rest()
-    return plan_of(rungs[rung], incident.labels, policy)
+    return None

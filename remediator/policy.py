@@ -9,13 +9,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from remediator.breaker import BreakerLimits
-from remediator.checks import Verification
+from remediator.checks import CheckSpec, Verification
 from remediator.topology import Target
+from remediator.windows import Window
 
 
 class Mode(StrEnum):
+    """From the strictest on."""
+
     OBSERVE = "observe"  # judge and record, touch nothing
+    APPROVE = "approve"  # ask a human before each run
     AUTO = "auto"
+
+
+STRICTEST_FIRST = tuple(Mode)
 
 
 class Risk(StrEnum):
@@ -51,7 +58,12 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """One entry of the runbook. Exactly one of `target_key` and `target_label` is set."""
+    """One entry of the runbook. Exactly one of `target_key` and `target_label` is set.
+
+    `mode` can only be stricter than the policy's; `window` is the only one it is begun in;
+    `after_deploy`: also shortly after a deployment, as a rollback; `confirm` are checks that
+    must fail before it is begun; `unless_firing` are alerts while which it is not.
+    """
 
     id: str
     alerts: tuple[str, ...]
@@ -63,6 +75,19 @@ class Runbook:
     steps: tuple[Step, ...]
     verify: Verification
     ladder: tuple[str, ...]
+    mode: Mode = Mode.AUTO
+    window: str | None = None
+    after_deploy: bool = False
+    confirm: tuple[CheckSpec, ...] = ()
+    unless_firing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Services that stand in for one another; `min_healthy` of them must be left serving."""
+
+    members: tuple[str, ...]
+    min_healthy: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +103,11 @@ class StormLimits:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything that decides. `runbook_of_alert` maps an alert name to its one runbook id."""
+    """Everything that decides. `runbook_of_alert` maps an alert name to its one runbook id.
+
+    `concurrency` counts runs that are not safe; `quiet_windows` name those in which nothing is
+    begun; `never_touch` are containers.
+    """
 
     mode: Mode
     max_data_age_seconds: float
@@ -89,6 +118,18 @@ class Policy:
     runbook_of_alert: Mapping[str, str]
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     storm: StormLimits = field(default_factory=StormLimits)
+    concurrency: int = 1
+    max_age_seconds: float = 86400.0
+    after_deploy_seconds: float = 900.0
+    approval_seconds: float = 900.0
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    quiet_windows: tuple[str, ...] = ()
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    never_touch: frozenset[str] = frozenset()
+
+    def mode_of(self, runbook: Runbook) -> Mode:
+        """The stricter of the policy's and the entry's own."""
+        return min(self.mode, runbook.mode, key=STRICTEST_FIRST.index)
 
     def rungs(self, runbook_id: str) -> tuple[str, ...]:
         """The runbook and then its ladder, each rung followed by its own ladder, none twice."""

@@ -16,7 +16,14 @@ from remediator.topology import Target
 
 
 class RemediationError(Exception):
-    """Something an edge could not do. The message says what, on which target, what to do."""
+    """Something an edge could not do. The message says what, on which target, what to do.
+
+    `evidence` goes to the journal, as that of a Done.
+    """
+
+    def __init__(self, message: str, evidence: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.evidence: Mapping[str, object] = evidence or {}
 
 
 class Transient(RemediationError):
@@ -49,6 +56,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class NotYet:
+    """The pre-check says no for now: it is asked again while the step has time."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The action did what it says. `evidence` goes to the journal: small, JSON-able, no secrets."""
 
@@ -63,7 +77,7 @@ class Action(Protocol):
     always a key of the topology. `timeout_seconds` is a hard bound on the whole call.
     """
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         """Look, do not touch. Errors: Transient, Permanent."""
         ...
 
@@ -115,13 +129,16 @@ class AlertState:
 
     `lately` are the services with an alert that fires or did so a moment ago: their clients
     may not have found back to them yet. `notified` is what Alertmanager holds; None when it
-    cannot be asked.
+    cannot be asked. `running` holds services, `probes` probe targets: whether each is well;
+    who is in neither is unknown.
     """
 
     firing: tuple[FiringAlert, ...]
     data_age_seconds: float | None  # None: the exporter's `up` has no sample
     lately: frozenset[str] = frozenset()
     notified: tuple[NotifiedAlert, ...] | None = None
+    running: Mapping[str, bool] = field(default_factory=dict)
+    probes: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Alerts(Protocol):
@@ -142,19 +159,24 @@ class Verifier(Protocol):
         ...
 
 
-class Pager(Protocol):
-    """Tells a human through Alertmanager. Called again and again while an escalation is open."""
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An alert of ours. The labels are its identity: they stay while the annotations change."""
 
-    def page(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
-        """Fire, or keep firing, the alert of this incident. Errors: Transient, Permanent."""
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    url: str
+
+
+class Pager(Protocol):
+    """Tells humans through Alertmanager. Called again and again while there is something."""
+
+    def fire(self, notice: Notice) -> None:
+        """Fire, or keep firing. Errors: Transient, Permanent."""
         ...
 
-    def clear(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
-        """End the alert that `page` fired with the same arguments. Errors: Transient, Permanent."""
+    def end(self, notice: Notice) -> None:
+        """End the alert that was fired with the same labels. Errors: Transient, Permanent."""
         ...
 
 

@@ -6,7 +6,7 @@ server's own, so that no difference of clocks between the machines counts.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -89,6 +89,7 @@ class Prometheus:
         job = f"up{{job={quoted(self._freshness_job)}}}"
         age = self.query(f"time() - max(timestamp({job}) and {job} == 1)")
         alerts = self._ask("/api/v1/alerts", {}, _Alerts).alerts
+        found = self.query('compose_service_state{state="running"} or probe_success')
         return AlertState(
             firing=tuple(
                 FiringAlert(labels=alert.labels, active_at=_utc(alert.activeAt))
@@ -97,13 +98,15 @@ class Prometheus:
             ),
             data_age_seconds=age[0].value if age and math.isfinite(age[0].value) else None,
             lately=self._lately(),
+            running=_well(found, "service", "compose_service_state"),
+            probes=_well(found, "target", "probe_success"),
         )
 
     def _lately(self) -> frozenset[str]:
         if self._settle_seconds <= 0:
             return frozenset()
         window = f"{math.ceil(self._settle_seconds * 1000)}ms"
-        fired = f'last_over_time(ALERTS{{alertstate="firing"}}[{window}])'
+        fired = f'last_over_time(ALERTS{{alertstate="firing",severity!~"P2|P3|none"}}[{window}])'
         services = self.query(f"count by (service) ({fired})")
         return frozenset(series.labels.get("service", "") for series in services)
 
@@ -136,6 +139,16 @@ def quoted(value: str) -> str:
     """A PromQL string literal: whatever `value` holds, it stays one string."""
     # JSON's escapes are a part of Go's, which PromQL's are.
     return json.dumps(value, ensure_ascii=False)
+
+
+def _well(samples: Iterable[Sample], label: str, name: str) -> dict[str, bool]:
+    """Label value -> whether all of its series of this name are 1."""
+    well: dict[str, bool] = {}
+    for sample in samples:
+        if sample.labels.get("__name__") == name and label in sample.labels:
+            key = sample.labels[label]
+            well[key] = well.get(key, True) and sample.value == 1
+    return well
 
 
 def _data(response: httpx.Response) -> Any:  # noqa: ANN401 - checked by the caller's model

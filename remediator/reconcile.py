@@ -37,13 +37,15 @@ class Reconciler:
         except Transient as error:
             log.warning("nothing reconciled: %s", error)
         else:
-            found = self.intake.sync(
+            taken = self.intake.sync(
                 triage(_told(state), self.policy)[0],
                 asked_at=asked_at,
                 believed=self._is_fresh(state),
             )
-            self.metrics.reconciled(found, asked_at)
-        self.runs.close_mended(self.clock())
+            self.metrics.reconciled(taken.new, asked_at)
+            self.metrics.incidents_opened(taken.opened)
+        for runbook in self.runs.close_mended(self.clock()):
+            self.metrics.incident_closed(runbook)
 
     def _is_fresh(self, state: AlertState) -> bool:
         age = state.data_age_seconds

@@ -7,6 +7,7 @@ entry (with its ladder) answers; a run is one attempt of one entry.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from remediator.outcomes import Reason, State
 from remediator.ports import Finding
@@ -35,15 +36,25 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A human is asked whether this very plan may be carried out, until `expires_at`."""
+
+    plan_hash: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """All guards' verdicts, and the state that they put the run in.
 
-    `storms`: it does now, which the guards must remember.
+    `storms`: it does now, which the guards must remember. `asks`: what a human must be asked
+    anew; None when nothing, or when it was asked already.
     """
 
     state: State
     verdicts: tuple[Verdict, ...]
     storms: bool = False
+    asks: Question | None = None
 
     @property
     def blocks(self) -> tuple[Blocked, ...]:
@@ -66,12 +77,59 @@ class PastRun:
     forgiven: bool = False
 
 
+class Decision(StrEnum):
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A question to a human about one run, and the answer. `decision` None: not yet."""
+
+    plan_hash: str
+    expires_at: datetime
+    decision: Decision | None = None
+    by: str = ""
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeployLock:
+    """A deployment that is under way, or the last one that was."""
+
+    by: str
+    reason: str
+    at: datetime
+    until: datetime
+    released_at: datetime | None = None
+
+    @property
+    def ends_at(self) -> datetime:
+        """Whoever forgets to release it loses it at its time."""
+        return min(self.until, self.released_at or self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Humans work on `target`, or on everything when it is None, until `until`."""
+
+    id: int
+    target: str | None
+    by: str
+    reason: str
+    at: datetime
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """What the journal holds for the guards, read in the transaction that claims."""
 
     past: tuple[PastRun, ...] = ()
     storm_at: datetime | None = None
+    deploy: DeployLock | None = None
+    maintenance: tuple[Maintenance, ...] = ()
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +144,11 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt. `reason` is why it is where it is; `blocks` all that its guards say no for."""
+    """One attempt. `reason` is why it is where it is; `blocks` all that its guards say no for.
+
+    `acted_at`: when its steps were done and its verification began; `hold_until`: until when
+    its success is watched.
+    """
 
     id: int
     runbook: str
@@ -96,6 +158,10 @@ class Run:
     blocks: frozenset[Reason] = frozenset()
     blocked_since: datetime | None = None
     steps: tuple[StepRecord, ...] = ()
+    acted_at: datetime | None = None
+    ended_at: datetime | None = None
+    hold_until: datetime | None = None
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +190,7 @@ class Ending:
     reason: Reason
     detail: str
     findings: tuple[Finding, ...] = ()
+    hold_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +206,38 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """A call for a human, `is_open` until its incident closes. `sent_at`: when it last went out."""
+    """Why a human is called."""
 
-    incident_id: int
-    target: str
     runbook: str
     reason: Reason
     summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What humans are told of an incident, `is_open` until it closes.
+
+    An escalation, or, when it has none, its progress. `sent_at`: when it last went out.
+    """
+
+    incident_id: int
+    severity: str
+    escalation: Escalation | None
     sent_at: datetime | None
     is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run entered a state. `seconds_to_mend`: only of an effective one, since its alert began."""
+    """A run entered a state.
+
+    `seconds_to_mend`: only of an effective one, since its alert began; `seconds_to_act`: only
+    with the first step of its incident, since its alert was told.
+    """
 
     runbook: str
     target: str
     state: State
     reason: Reason | None
     seconds_to_mend: float | None = None
+    seconds_to_act: float | None = None

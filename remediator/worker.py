@@ -7,7 +7,7 @@ ends that work, calls a human and nothing else.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -22,10 +22,12 @@ class Duties(NamedTuple):
     """What the worker does, and with what; `main.py` ties them."""
 
     open_incidents: Callable[[], list[Incident]]
+    incident: Callable[[int], Incident | None]  # as it is now; None: closed
     remediate: Callable[[Incident], bool]  # True: look at the incidents again
     abandon: Callable[[Incident, str], None]
     reconcile: Callable[[], None]
     page: Callable[[], None]
+    beside: Mapping[str, Callable[[], None]]  # by lane; once a turn, and none waits for another
 
 
 class Worker:
@@ -50,6 +52,10 @@ class Worker:
     def wake(self) -> None:
         """Something was told: look at once. Never blocks."""
         self._demand(reconcile=True)
+
+    def page(self) -> None:
+        """There is something to tell humans. Never blocks."""
+        self._start("page", self._duties.page)
 
     def stop(self, timeout_seconds: float) -> bool:
         """Start nothing more and wait for what is under way. False when some did not end."""
@@ -84,6 +90,8 @@ class Worker:
             if reconcile:
                 self._start("reconcile", self._reconcile_lane)
             self._start("page", self._duties.page)
+            for lane, work in self._duties.beside.items():
+                self._start(lane, work)
 
     def _start(self, lane: str, work: Callable[..., None], *arguments: Incident) -> None:
         """On a thread of its own, unless the lane is busy: then once more when it is free."""
@@ -123,7 +131,9 @@ class Worker:
             self._start(f"incident-{incident.id}", self._incident_lane, incident)
 
     def _incident_lane(self, incident: Incident) -> None:
-        if self._duties.remediate(incident):
+        # Another lane may have worked on it since it was looked at; none does now.
+        now = self._duties.incident(incident.id)
+        if now is not None and self._duties.remediate(now):
             self._demand(reconcile=True)
 
     def _reconcile_lane(self) -> None:

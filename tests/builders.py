@@ -8,7 +8,7 @@ from typing import Any
 
 from remediator.alerts import Delivery, read_webhook
 from remediator.checks import AlertCleared, ProbesCheck, Verification
-from remediator.journal import Database, Intake, Orders, Records, RunLog
+from remediator.journal import Calls, Database, Intake, Orders, Records, RunLog
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.pages import Pages
@@ -136,15 +136,20 @@ class Loop:
         """Start, or start again on the same file after `close`."""
         self.database = Database(self.path)
         memory = timedelta(seconds=self.policy.memory_seconds)
-        self.runs = RunLog(self.database, memory, self.changes.append)
+        self.metrics = Metrics(self.policy, "0")
+        self.runs = RunLog(self.database, memory, self.changed, self.metrics.escalated)
+        self.calls = Calls(self.database)
         self.intake = Intake(self.database)
         self.records = Records(self.database)
         self.orders = Orders(self.database)
         self.kill_switch = KillSwitch(
             self.path.with_name("paused"), self.environment, self.orders, self.clock
         )
-        self.metrics = Metrics(self.policy, "0")
         self.runs.interrupt_all(self.clock())
+
+    def changed(self, change: Change) -> None:
+        self.changes.append(change)
+        self.metrics.run_changed(change)
 
     def close(self) -> None:
         self.database.close()
@@ -162,7 +167,10 @@ class Loop:
         while self.remediate():
             pass
         self.reconcile()
-        Pages(self.runs, self.pager, self.clock).send()
+        self.page()
+
+    def page(self) -> None:
+        Pages(self.calls, self.records, self.pager, "http://remediator", self.clock).send()
 
     def remediate(self, *, but: int | None = None) -> bool:
         """Each open incident once, `but` one whose lane is busy. Whether any wants another look."""

@@ -13,6 +13,11 @@ SERVER_TIERS = ("integration", "e2e")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="rewrite the golden files")
+    parser.addoption("--histories", type=int, default=300, help="random histories to simulate")
+    parser.addoption("--first-seed", type=int, default=0, help="the seed of the first of them")
+    parser.addoption(
+        "--kills", type=int, default=25, help="how often the remediator is killed at random"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def golden_update(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--golden-update"))
+
+
+@pytest.fixture
+def histories(request: pytest.FixtureRequest) -> range:
+    first = request.config.getoption("--first-seed")
+    return range(first, first + request.config.getoption("--histories"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ from remediator.ports import (
     Effect,
     Finding,
     FiringAlert,
+    Notice,
     NotifiedAlert,
+    NotYet,
     Ready,
     Refused,
     RemediationError,
@@ -41,17 +43,18 @@ class FakeClock:
 
 @dataclass
 class FakeAlerts:
-    """Prometheus. `down`: it cannot be asked."""
+    """Prometheus. `down`: it cannot be asked; `active_at`: since when all of `firing` fires."""
 
     firing: list[Mapping[str, str]] = field(default_factory=list)
     data_age_seconds: float | None = 1.0
     down: bool = False
     muted: Reason | None = None
+    active_at: datetime = START
 
     def now(self) -> AlertState:
         if self.down:
             raise Transient("cannot ask Prometheus; see that it runs")
-        alerts = tuple(FiringAlert(labels, START) for labels in self.firing)
+        alerts = tuple(FiringAlert(labels, self.active_at) for labels in self.firing)
         notified = tuple(NotifiedAlert(labels, self.muted) for labels in self.firing)
         return AlertState(alerts, self.data_age_seconds, notified=notified)
 
@@ -80,11 +83,11 @@ class FakeAction:
 
     runs: list[str] = field(default_factory=list)
     probes: list[datetime] = field(default_factory=list)
-    ready: Ready | Refused = field(default_factory=Ready)
+    ready: Ready | Refused | NotYet = field(default_factory=Ready)
     effect: Effect | RemediationError = Effect.UNKNOWN
     on_run: Callable[[], None] = lambda: None
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         return self.ready
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
@@ -114,22 +117,31 @@ class FakeActions:
 
 @dataclass
 class FakePager:
-    """Remembers calls. `down`: nobody can be told."""
+    """Remembers calls. `down`: nobody can be told.
+
+    `paged` and `cleared` are of escalations; `said` holds every notice, `over` the ended ones.
+    """
 
     paged: list[tuple[int, str, Reason]] = field(default_factory=list)
     cleared: list[int] = field(default_factory=list)
+    said: list[Notice] = field(default_factory=list)
+    over: list[Notice] = field(default_factory=list)
     down: bool = False
 
-    def page(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
-        if self.down:
-            raise Transient("cannot tell Alertmanager; see that it runs")
-        self.paged.append((incident_id, target, reason))
+    def fire(self, notice: Notice) -> None:
+        self._reached()
+        self.said.append(notice)
+        labels = notice.labels
+        if labels["alertname"] == "RemediationEscalated":
+            call = (int(labels["incident"]), labels["service"], Reason(labels["reason"]))
+            self.paged.append(call)
 
-    def clear(
-        self, incident_id: int, target: str, runbook: str, reason: Reason, summary: str
-    ) -> None:
+    def end(self, notice: Notice) -> None:
+        self._reached()
+        self.over.append(notice)
+        if notice.labels["alertname"] == "RemediationEscalated":
+            self.cleared.append(int(notice.labels["incident"]))
+
+    def _reached(self) -> None:
         if self.down:
             raise Transient("cannot tell Alertmanager; see that it runs")
-        self.cleared.append(incident_id)

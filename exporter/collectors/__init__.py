@@ -8,7 +8,7 @@ source is imported when it has a target, so an exporter without Postgres has no 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from exporter.collectors.port import Clocks, Collector, ContainerSet
 from exporter.families import (
@@ -28,8 +28,9 @@ from exporter.families import (
     redis,
     textfiles,
 )
-from exporter.families.metric import Family
+from exporter.families.metric import Families
 from exporter.targets import (
+    NEVER,
     BackupFolder,
     CeleryBroker,
     CertificateFile,
@@ -45,6 +46,9 @@ from exporter.targets import (
     TextfileFolder,
 )
 
+if TYPE_CHECKING:
+    from exporter.collectors.stats_api import EngineStats
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
@@ -52,6 +56,7 @@ class Wiring:
 
     clocks: Clocks
     containers: ContainerSet | None
+    stats: "EngineStats | None" = None  # None: never to be asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Source:
     name: str
     targets: Callable[[Targets], Sequence[Any]]
     open: Callable[[Any, Wiring], Collector[Any]]
-    families: Callable[[Any, Any], list[Family]]
+    families: Callable[[Any, Any], Families]
 
 
 def _docker(_: Engine, wiring: Wiring) -> Collector[Any]:
@@ -73,13 +78,13 @@ def _docker(_: Engine, wiring: Wiring) -> Collector[Any]:
 def _cgroups(engine: Engine, wiring: Wiring) -> Collector[Any]:
     from exporter.collectors.cgroups import CgroupCollector
 
-    return CgroupCollector(engine, cast("ContainerSet", wiring.containers))
+    return CgroupCollector(engine, cast("ContainerSet", wiring.containers), wiring.stats)
 
 
 def _network(engine: Engine, wiring: Wiring) -> Collector[Any]:
     from exporter.collectors.network import NetworkCollector
 
-    return NetworkCollector(engine, cast("ContainerSet", wiring.containers))
+    return NetworkCollector(engine, cast("ContainerSet", wiring.containers), wiring.stats)
 
 
 def _postgres(database: Database, wiring: Wiring) -> Collector[Any]:
@@ -158,13 +163,13 @@ COLLECTORS = (
     Source("docker", lambda t: [t.engine] if t.engine else [], _docker, containers.families),
     Source(
         "cgroups",
-        lambda t: [t.engine] if t.engine and t.engine.cgroup_root else [],
+        lambda t: [t.engine] if t.engine and t.engine.has_usage() else [],
         _cgroups,
         cgroups.families,
     ),
     Source(
         "network",
-        lambda t: [t.engine] if t.engine and t.engine.proc_root else [],
+        lambda t: [t.engine] if t.engine and t.engine.has_network() else [],
         _network,
         network.families,
     ),
@@ -198,7 +203,7 @@ class Opened:
     name: str
     target: Any
     collector: Collector[Any]
-    families: Callable[[Any, Any], list[Family]]
+    families: Callable[[Any, Any], Families]
 
 
 class Sources:
@@ -219,7 +224,7 @@ class Sources:
         """Every configured source. Nothing is contacted yet, so nothing can be away."""
         if targets.engine != self._engine:
             clocks = self._wiring.clocks
-            self._wiring = Wiring(clocks, _container_set(targets.engine, clocks))
+            self._wiring = _wiring(targets.engine, clocks)
             self._engine = targets.engine
         ready = {(item.name, item.target): item for item in kept}
         return [
@@ -237,11 +242,13 @@ def open_all(targets: Targets, clocks: Clocks) -> list[Opened]:
     return Sources(clocks).open(targets)
 
 
-def _container_set(engine: Engine | None, clocks: Clocks) -> ContainerSet | None:
+def _wiring(engine: Engine | None, clocks: Clocks) -> Wiring:
     if engine is None:
-        return None
+        return Wiring(clocks, None)
     from exporter.collectors.docker import EventedContainers
+    from exporter.collectors.stats_api import EngineStats
 
     containers = EventedContainers(engine, clocks)
     containers.start()
-    return containers
+    stats = None if engine.stats_api == NEVER else EngineStats(engine.url, clocks)
+    return Wiring(clocks, containers, stats)

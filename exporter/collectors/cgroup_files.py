@@ -28,6 +28,7 @@ V1_FILES = (
     ("unified", "memory.pressure"),
     ("unified", "io.pressure"),
 )
+V1_QUOTA_FILE = ("cpu", "cpu.stat")  # counts nothing without a quota
 V2_FILES = (
     ("", "cpu.stat"),
     ("", "memory.current"),
@@ -41,6 +42,15 @@ V2_FILES = (
     ("", "memory.pressure"),
     ("", "io.pressure"),
 )
+
+# Python makes room for all that may come, at each read: little for the files of a few lines.
+SIZES = dict.fromkeys((name for _, name in (*V1_FILES, *V2_FILES)), 256) | {
+    "memory.stat": 8192,
+    "blkio.throttle.io_service_bytes": 8192,
+    "blkio.throttle.io_serviced": 8192,
+    "io.stat": 8192,
+    "cpu.stat": 1024,
+}
 
 Texts = Mapping[str, bytes]
 DeviceName = Callable[[str], str]
@@ -57,6 +67,25 @@ _V2_IO = {
     b"rios": "reads",
     b"wios": "writes",
 }
+# Lines of memory.stat that are wanted, the first in the file first. On v1 the totals, which stand
+# behind the rest and alone count what is below the container's own group.
+_V1_MEMORY = (
+    b"total_cache",
+    b"total_rss",
+    b"total_mapped_file",
+    b"total_pgfault",
+    b"total_pgmajfault",
+    b"total_inactive_file",
+    b"total_swap",
+)
+_V2_MEMORY = (
+    b"anon",
+    b"file",
+    b"file_mapped",
+    b"pgfault",
+    b"pgmajfault",
+    b"inactive_file",
+)
 _PRESSURE = tuple(
     (f"{what}.pressure", f"{what}_waiting_seconds", f"{what}_stalled_seconds")
     for what in ("cpu", "memory", "io")
@@ -71,10 +100,10 @@ def usage_of(texts: Texts, device_name: DeviceName) -> Usage:
 
 
 def _usage_v1(texts: Texts, device_name: DeviceName) -> Usage:
-    stat = texts.get("memory.stat", b"")
-    # The second half: the totals, which alone count what is below the container's own group.
-    cpu, memory = _pairs(texts.get("cpu.stat", b"")), _pairs(stat[max(0, stat.find(b"total_")) :])
-    ticks = _pairs(texts.get("cpuacct.stat", b""))
+    cpu, ticks = _pairs(texts.get("cpu.stat")), _pairs(texts.get("cpuacct.stat"))
+    cache, rss, mapped, faults, major, inactive, swap = _picked(
+        texts.get("memory.stat", b""), _V1_MEMORY
+    )
     used = _number(texts.get("memory.usage_in_bytes"))
     return Usage(
         cpu_seconds=_scaled(_number(texts.get("cpuacct.usage")), 1e9),
@@ -84,15 +113,15 @@ def _usage_v1(texts: Texts, device_name: DeviceName) -> Usage:
         cfs_throttled_periods=cpu.get(b"nr_throttled"),
         cfs_throttled_seconds=_scaled(cpu.get(b"throttled_time"), 1e9),
         memory_bytes=used,
-        working_set_bytes=_working_set(used, memory.get(b"total_inactive_file")),
+        working_set_bytes=_working_set(used, inactive),
         max_usage_bytes=_number(texts.get("memory.max_usage_in_bytes")),
         limit_hits=_number(texts.get("memory.failcnt")),
-        rss_bytes=memory.get(b"total_rss"),
-        cache_bytes=memory.get(b"total_cache"),
-        mapped_file_bytes=memory.get(b"total_mapped_file"),
-        swap_bytes=memory.get(b"total_swap"),
-        page_faults=memory.get(b"total_pgfault"),
-        major_page_faults=memory.get(b"total_pgmajfault"),
+        rss_bytes=rss,
+        cache_bytes=cache,
+        mapped_file_bytes=mapped,
+        swap_bytes=swap,
+        page_faults=faults,
+        major_page_faults=major,
         processes=_number(texts.get("pids.current")),
         **_pressure(texts),
         devices=_devices_v1(texts, device_name),
@@ -100,7 +129,8 @@ def _usage_v1(texts: Texts, device_name: DeviceName) -> Usage:
 
 
 def _usage_v2(texts: Texts, device_name: DeviceName) -> Usage:
-    cpu, memory = _pairs(texts.get("cpu.stat", b"")), _pairs(texts.get("memory.stat", b""))
+    cpu = _pairs(texts.get("cpu.stat"))
+    rss, cache, mapped, faults, major, inactive = _picked(texts.get("memory.stat", b""), _V2_MEMORY)
     used = _number(texts.get("memory.current"))
     return Usage(
         cpu_seconds=_scaled(cpu.get(b"usage_usec"), 1e6),
@@ -110,15 +140,15 @@ def _usage_v2(texts: Texts, device_name: DeviceName) -> Usage:
         cfs_throttled_periods=cpu.get(b"nr_throttled"),
         cfs_throttled_seconds=_scaled(cpu.get(b"throttled_usec"), 1e6),
         memory_bytes=used,
-        working_set_bytes=_working_set(used, memory.get(b"inactive_file")),
+        working_set_bytes=_working_set(used, inactive),
         max_usage_bytes=_number(texts.get("memory.peak")),
-        limit_hits=_pairs(texts.get("memory.events", b"")).get(b"max"),
-        rss_bytes=memory.get(b"anon"),
-        cache_bytes=memory.get(b"file"),
-        mapped_file_bytes=memory.get(b"file_mapped"),
+        limit_hits=_pairs(texts.get("memory.events")).get(b"max"),
+        rss_bytes=rss,
+        cache_bytes=cache,
+        mapped_file_bytes=mapped,
         swap_bytes=_number(texts.get("memory.swap.current")),
-        page_faults=memory.get(b"pgfault"),
-        major_page_faults=memory.get(b"pgmajfault"),
+        page_faults=faults,
+        major_page_faults=major,
         processes=_number(texts.get("pids.current")),
         **_pressure(texts),
         devices=_devices_v2(texts.get("io.stat", b""), device_name),
@@ -177,7 +207,16 @@ def device_names(partitions: str) -> dict[str, str]:
     }
 
 
-def _pairs(text: bytes) -> dict[bytes, int]:
+def _picked(text: bytes, keys: tuple[bytes, ...]) -> list[int | None]:
+    """The numbers behind these keys, out of dozens: only these are made numbers."""
+    words = text[max(0, text.find(keys[0])) :].split()
+    found = dict(zip(words[::2], words[1::2], strict=False))
+    return [_number(found.get(key)) for key in keys]
+
+
+def _pairs(text: bytes | None) -> dict[bytes, int]:
+    if not text:
+        return {}
     words = text.split()
     try:
         return dict(zip(words[::2], map(int, words[1::2]), strict=False))
@@ -188,7 +227,7 @@ def _pairs(text: bytes) -> dict[bytes, int]:
 
 def _number(text: bytes | None) -> int | None:
     try:
-        return int(text or b"")
+        return int(text) if text else None
     except ValueError:  # nothing, or a word such as max
         return None
 

@@ -2,44 +2,80 @@
 
 Rule: descriptors are kept and re-read with pread, which costs a quarter of open/read/close.
 A descriptor dies with ENODEV when its container stops or restarts, even under the same id,
-so it is opened again once. Layouts: cgroup v1 and v2, cgroupfs and systemd drivers.
+so it is opened again once. Layouts: cgroup v1 and v2, cgroupfs and systemd drivers. Where no
+container can be found in the files, the engine is asked for its own statistics.
 """
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from exporter.collectors.cgroup_files import V1_FILES, V2_FILES, device_names, usage_of
+from exporter.collectors.cgroup_files import (
+    SIZES,
+    V1_FILES,
+    V1_QUOTA_FILE,
+    V2_FILES,
+    device_names,
+    usage_of,
+)
 from exporter.collectors.port import ContainerSet
+from exporter.collectors.stats_api import EngineStats
+from exporter.collectors.stats_document import usage_of as usage_of_document
 from exporter.readings import Cause, Container, ContainerState, Unreachable, Usage, Usages
-from exporter.targets import Engine
+from exporter.readings.cgroups import CGROUP_V1, CGROUP_V2, STATS_API
+from exporter.targets import ALWAYS, Engine
 
 RUNNING = frozenset({ContainerState.RUNNING, ContainerState.PAUSED})
-_LARGEST_FILE = 8192
+Kept = tuple[str, bool]  # container id, whether it has a CPU quota, which can be changed
 
 
 class CgroupCollector:
-    def __init__(self, engine: Engine, containers: ContainerSet) -> None:
+    def __init__(
+        self, engine: Engine, containers: ContainerSet, stats: EngineStats | None = None
+    ) -> None:
+        self._stats = stats
+        self._only_stats = engine.stats_api == ALWAYS
         self._root = Path(engine.cgroup_root or "/sys/fs/cgroup")
-        self._partitions = Path(engine.proc_root or "/proc") / "partitions"
+        self._proc = Path(engine.proc_root or "/proc")
         self._containers = containers
-        self._kept: dict[str, dict[str, int]] = {}  # container id -> file -> descriptor
+        self._kept: dict[Kept, dict[str, int]] = {}  # file -> descriptor
         self._devices: dict[str, str] = {}
+        self._asks = stats is not None  # until the files have shown a container
 
     def collect(self, deadline: float) -> Usages | Unreachable:
         reading = self._containers.known(deadline)
         if isinstance(reading, Unreachable):
             return reading
-        if not self._root.is_dir():
-            return Unreachable(Cause.FILES, f"{self._root}: is not a folder")
         running = [c for c in reading.containers if c.state in RUNNING]
-        self._forget(self._kept.keys() - {c.id for c in running})
+        if not self._only_stats:
+            found = self._from_files(running)
+            self._asks = self._stats is not None and isinstance(found, Unreachable)
+            if self._stats is None or not self._asks:
+                return found
+        return self._from_engine(running, deadline)
+
+    def _from_engine(self, running: Sequence[Container], deadline: float) -> Usages | Unreachable:
+        documents = self._stats.of(running, deadline) if self._stats else {}
+        if isinstance(documents, Unreachable):
+            return documents
+        usages = (
+            (container, usage_of_document(documents[container.id], self._device_name))
+            for container in running
+            if container.id in documents
+        )
+        return Usages(tuple(usages), STATS_API)
+
+    def _from_files(self, running: Sequence[Container]) -> Usages | Unreachable:
+        if not os.access(self._root, os.R_OK | os.X_OK):
+            return Unreachable(Cause.FILES, f"{self._root}: cannot be read")
+        unified = (self._root / "cgroup.controllers").exists()
+        self._forget(self._kept.keys() - {_kept_by(c) for c in running})
         usages, lost, problems = [], [], []
         for container in running:
             try:
-                usage = self._usage(container)
+                usage = self._usage(container, unified=unified)
             except OSError as error:  # out of descriptors, or not allowed
                 problems.append(f"{container.name}: {error.strerror}")
                 continue
@@ -47,12 +83,14 @@ class CgroupCollector:
                 lost.append(container.name)
             else:
                 usages.append((container, usage))
-        if lost and not usages:
-            return Unreachable(Cause.FILES, f"{self._root}: no cgroup of {lost[0]} in sight")
-        return Usages(tuple(usages), tuple(problems))
+        if running and not usages:
+            why = problems[0] if problems else f"no cgroup of {lost[0]} in sight"
+            return Unreachable(Cause.FILES, f"{self._root}: {why}")
+        source = CGROUP_V2 if unified else CGROUP_V1
+        return Usages(tuple(usages), source, tuple(problems))
 
     def instant(self) -> bool:
-        return self._containers.live()
+        return self._containers.live() and not self._asks
 
     def cancel(self) -> None:
         """Nothing to do: these files do not block."""
@@ -60,53 +98,68 @@ class CgroupCollector:
     def close(self) -> None:
         self._forget(list(self._kept))
 
-    def _usage(self, container: Container) -> Usage | None:
+    def _usage(self, container: Container, *, unified: bool) -> Usage | None:
         """None: the container went away between the list and the read."""
         for _ in range(2):
-            files = self._kept.get(container.id) or self._open(container)
+            files = self._kept.get(_kept_by(container)) or self._open(container, unified=unified)
             if not files:
                 return None
             try:
-                texts = {name: os.pread(fd, _LARGEST_FILE, 0) for name, fd in files.items()}
+                texts = {name: os.pread(fd, SIZES[name], 0) for name, fd in files.items()}
             except OSError as error:
                 if error.errno == errno.ENODEV:
-                    self._forget([container.id])
+                    self._forget([_kept_by(container)])
                 else:
                     self._drop_unreadable(files)
             else:
                 return usage_of(texts, self._device_name)
         return None
 
-    def _open(self, container: Container) -> dict[str, int]:
-        unified = (self._root / "cgroup.controllers").exists()
-        opened = self._kept[container.id] = {}
+    def _open(self, container: Container, *, unified: bool) -> dict[str, int]:
+        opened = self._kept[_kept_by(container)] = {}
+        folders = (*_folders(container), *self._told_by_proc(container))
         for controller, name in V2_FILES if unified else V1_FILES:
-            for folder in _folders(container):
+            if (controller, name) == V1_QUOTA_FILE and not container.cpu_quota:
+                continue
+            for folder in folders:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     path = self._root / controller / folder / name
                     opened[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                     break
         return opened
 
+    def _told_by_proc(self, container: Container) -> tuple[str, ...]:
+        """Where the kernel says it is: an engine may have a parent of its own for all."""
+        try:
+            lines = (self._proc / str(container.pid) / "cgroup").read_text().splitlines()
+        except OSError:
+            return ()
+        paths = (line.split(":", 2)[-1].strip("/") for line in lines if container.id in line)
+        return tuple(dict.fromkeys(path for path in paths if ".." not in path))
+
     def _drop_unreadable(self, files: dict[str, int]) -> None:
         """Do without a file that opens and cannot be read, such as pressure switched off."""
         for name, fd in list(files.items()):
             try:
-                os.pread(fd, _LARGEST_FILE, 0)
+                os.pread(fd, 1, 0)
             except OSError:
                 os.close(files.pop(name))
 
-    def _forget(self, ids: Iterable[str]) -> None:
-        for container_id in list(ids):
-            for fd in self._kept.pop(container_id, {}).values():
+    def _forget(self, whose: Iterable[Kept]) -> None:
+        for key in list(whose):
+            for fd in self._kept.pop(key, {}).values():
                 os.close(fd)
 
     def _device_name(self, number: str) -> str:
         if number not in self._devices:
             with suppress(OSError):
-                self._devices = device_names(self._partitions.read_text())
+                self._devices = device_names((self._proc / "partitions").read_text())
             self._devices.setdefault(number, number)  # not a disk of this machine's list
         return self._devices[number]
+
+
+def _kept_by(container: Container) -> Kept:
+    return container.id, bool(container.cpu_quota)
 
 
 def _folders(container: Container) -> tuple[str, ...]:

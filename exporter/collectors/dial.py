@@ -9,20 +9,17 @@ import hashlib
 import io
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from typing_extensions import override
 
+from exporter.collectors.lookup import Address, addresses
 from exporter.collectors.port import Clock
 from exporter.readings import Certificate, ProbeFailure, Tls, VerifyError
 from exporter.x509 import Malformed, certificate
 
-Address = tuple[
-    socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
-]
 _MOST_OF_CHAIN = 10
 # X509_V_ERR_* of OpenSSL.
 _VERIFY_ERRORS = {
@@ -240,30 +237,10 @@ def _certificates(shown: list[bytes]) -> Iterator[Certificate]:
 
 
 def resolve(host: str, port: int, timeout: float) -> Address:
-    """The first address of host, in a thread of its own so that a dead resolver costs timeout."""
-    with suppress(OSError):
-        return _lookup(host, port, socket.AI_NUMERICHOST)
-    answer: list[Address | OSError] = []
-
-    def look() -> None:
-        try:
-            answer.append(_lookup(host, port, 0))
-        except OSError as error:
-            answer.append(error)
-        except UnicodeError as error:
-            answer.append(OSError(str(error)))
-
-    thread = threading.Thread(target=look, name=f"resolve-{host}", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if not answer:
-        raise Failed(ProbeFailure.DNS, f"{host}: the resolver did not answer in time")
-    if isinstance(answer[0], OSError):
-        raise Failed(ProbeFailure.DNS, f"{host}: {answer[0].strerror or answer[0]}")
-    return answer[0]
-
-
-def _lookup(host: str, port: int, flags: int) -> Address:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    family, _, _, _, address = found[0]
-    return family, address
+    """The first address of host. Errors: Failed with dns."""
+    try:
+        return addresses(host, port, timeout)[0]
+    except TimeoutError as error:
+        raise Failed(ProbeFailure.DNS, str(error)) from error
+    except OSError as error:
+        raise Failed(ProbeFailure.DNS, f"{host}: {error.strerror or error}") from error

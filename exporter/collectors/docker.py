@@ -1,8 +1,10 @@
 """The container set, kept by the engine's event stream.
 
-Rule: a scrape makes no engine call while the stream is live. A thread inspects what an event
-names; the whole set is read again every minute and whenever the stream was lost, so a missed
-event heals. An inspection that began earlier never overwrites a later one.
+Rule: a scrape makes no engine call while the stream is live. One thread follows the events and
+inspects what they name, and reads the whole set whenever the stream was lost. Another asks every
+few seconds whether the engine still answers, for a stream of one that hangs is only quiet, and
+compares the list every minute, so a missed event heals. An inspection that began earlier never
+overwrites a later one.
 """
 
 import itertools
@@ -13,7 +15,7 @@ from typing import Any, Protocol
 
 from exporter.collectors.engine import ERRORS, EngineClient, NotFound, Refused
 from exporter.collectors.event_counts import EventCounts
-from exporter.collectors.inspection import container_of
+from exporter.collectors.inspection import container_of, told_by
 from exporter.collectors.port import Clocks
 from exporter.readings import Cause, Container, Containers, Unreachable
 from exporter.readings.containers import Machine
@@ -22,7 +24,10 @@ from exporter.targets import Engine
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
+STALE_SECONDS = 90.0
 RECONNECT_SECONDS = 1.0
+CHECK_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0
 EVENTS = [
     "create",
     "start",
@@ -57,6 +62,7 @@ class Client(Protocol):
     def containers(self) -> list[Mapping[str, Any]]: ...
     def inspect(self, container_id: str) -> Mapping[str, Any]: ...
     def info(self) -> Mapping[str, Any]: ...
+    def ping(self) -> None: ...
     def events(self, since: str | None, filters: Mapping[str, Sequence[str]]) -> EventStream: ...
     def close(self) -> None: ...
 
@@ -79,20 +85,26 @@ class EventedContainers:
         self._machine: Machine | None = None
         self._synced_at: float | None = None
         self._live = False
+        self._away = False  # the last call to the engine failed
         self._syncing = threading.Lock()
         self._client: Client | None = None  # belongs to whoever holds _syncing
         self._stopping = threading.Event()
         self._stream: EventStream | None = None
-        self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._follow, name="docker-events", daemon=True),
+            threading.Thread(target=self._check, name="docker-check", daemon=True),
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         self._stopping.set()
         self._end_stream()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=2)
         self._counts.save(self._clocks.monotonic(), at_once=True)
         with self._syncing:
             if self._client is not None:
@@ -121,12 +133,15 @@ class EventedContainers:
             self._resync(self._own_client(deadline))
         except ERRORS as error:
             self._drop_client()
+            self._away = True
             return unreachable(self._engine.url, error)
         finally:
             self._syncing.release()
         return self._reading()
 
     def known(self, deadline: float) -> Containers | Unreachable:
+        if self._away and self._synced_at is not None:
+            return self._reading()  # to wait for the engine would use up the scrape
         reading = self.current(deadline)
         if isinstance(reading, Unreachable) and self._synced_at is not None:
             return self._reading()
@@ -135,7 +150,7 @@ class EventedContainers:
     def _fresh(self, now: float) -> bool:
         with self._lock:
             synced_at = self._synced_at
-            return self._live and synced_at is not None and now - synced_at < RESYNC_SECONDS
+            return self._live and synced_at is not None and now - synced_at < STALE_SECONDS
 
     def _reading(self) -> Containers:
         with self._lock:
@@ -167,26 +182,29 @@ class EventedContainers:
 
     # Reading the engine.
 
-    def _resync(self, client: Client) -> None:
+    def _resync(self, client: Client, *, changed_only: bool = False) -> None:
+        """Read the set. changed_only: inspect only what the list tells otherwise than known."""
         began_at = self._clocks.monotonic()
         sequence = next(self._sequence)
         listed = client.containers()
         alive = {
-            item["Id"]
+            item["Id"]: item
             for item in listed
             if self._engine.watches(
                 (item.get("Labels") or {}).get("com.docker.compose.project", "")
             )
         }
-        for container_id in alive:
-            self._inspect(client, container_id)
+        for container_id, item in alive.items():
+            _, known = self._containers.get(container_id, (0, None))
+            if not (changed_only and known is not None and told_by(item, known)):
+                self._inspect(client, container_id)
         with self._lock:
             for container_id, (seen, _) in list(self._containers.items()):
                 # Tombstones older than this list have done their work too.
                 if container_id not in alive and seen < sequence:
                     del self._containers[container_id]
                     self._known = None
-            self._synced_at = began_at
+            self._synced_at, self._away = began_at, False
             names = {c.name for _, c in self._containers.values() if c is not None}
             machine = self._machine
         self._counts.forget(names)
@@ -208,6 +226,33 @@ class EventedContainers:
                 if container != before:
                     self._known = None
 
+    # Whether the engine still answers.
+
+    def _check(self) -> None:
+        while not self._stopping.wait(CHECK_SECONDS):
+            if not self._live:
+                continue  # whoever follows the events is at it
+            try:
+                self._check_once()
+            except ERRORS as error:
+                self._away = True
+                self._lost(str(unreachable(self._engine.url, error)))
+                # Perhaps its connection is dead without knowing: begin with a new one.
+                self._end_stream()
+
+    def _check_once(self) -> None:
+        with self._syncing:
+            now = self._clocks.monotonic()
+            try:
+                client = self._own_client(now + PATIENCE_SECONDS)
+                if self._synced_at is None or now - self._synced_at >= RESYNC_SECONDS:
+                    self._resync(client, changed_only=True)
+                else:
+                    client.ping()
+            except ERRORS:
+                self._drop_client()
+                raise
+
     # Following the events.
 
     def _follow(self) -> None:
@@ -215,13 +260,14 @@ class EventedContainers:
             try:
                 self._follow_once()
             except ERRORS as error:
+                self._away = True
                 self._lost(str(unreachable(self._engine.url, error)))
             except Exception as error:  # noqa: BLE001  the thread's edge: a bug here must not end the watch
                 self._lost(f"{type(error).__name__}: {error}")
             self._stopping.wait(RECONNECT_SECONDS)
 
     def _follow_once(self) -> None:
-        client = self._connect(self._engine.url, 5.0)
+        client = self._connect(self._engine.url, PATIENCE_SECONDS)
         stream = None
         try:
             filters = {"type": ["container"], "event": EVENTS}

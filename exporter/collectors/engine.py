@@ -8,15 +8,14 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from typing_extensions import override
 
-_FRAME_BYTES = 8
+_CHUNK_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 20
-_STREAMS = ("stdout", "stderr")
 
 
 class Refused(Exception):
@@ -97,21 +96,21 @@ class EngineClient:
         sock.settimeout(None)  # nothing may happen for days
         return Events(sock, response)
 
-    def logs(self, container_id: str, stream: str, since: int) -> Iterator[bytes]:
-        """What one stream holds since then, each entry with its time before it.
+    def ping(self) -> None:
+        """Whether it answers."""
+        self._read("/_ping")
 
-        An entry of a terminal comes in lines instead; they have no streams.
+    @contextmanager
+    def log(self, name: str, stream: str, since: str) -> Iterator[Iterator[bytes]]:
+        """One stream of a log in the engine's own form, in pieces as they come.
+
+        since: Unix seconds, perhaps with nanoseconds. Each entry begins with its time.
         """
-        terminal = bool((self.inspect(container_id).get("Config") or {}).get("Tty"))
-        words = {name: int(name == stream) for name in _STREAMS} | {"since": since, "timestamps": 1}
         connection = self._connection()
         try:
-            path = f"/containers/{quote(container_id, safe='')}/logs?{urlencode(words)}"
-            response = _asked(connection, path)
-            if terminal:
-                yield from iter(lambda: response.readline(_LONGEST_LINE), b"")
-            while header := response.read(_FRAME_BYTES):
-                yield response.read(int.from_bytes(header[4:], "big"))
+            place = f"/containers/{quote(name, safe='')}/logs"
+            response = _asked(connection, f"{place}?{stream}=1&timestamps=1&since={since}")
+            yield iter(lambda: response.read1(_CHUNK_BYTES), b"")
         finally:
             connection.close()
 
@@ -127,18 +126,21 @@ class EngineClient:
         return http.client.HTTPConnection(rest, timeout=self.timeout)
 
     def _json(self, path: str) -> Any:  # noqa: ANN401  whatever the engine says
+        return json.loads(self._read(path))
+
+    def _read(self, path: str) -> bytes:
         fresh = self._kept is None
         connection = self._kept = self._kept or self._connection()
         if connection.sock is not None:
             connection.sock.settimeout(self.timeout)
         try:
-            return json.loads(_asked(connection, path).read())
+            return _asked(connection, path).read()
         except (ConnectionError, http.client.BadStatusLine):
             # A kept connection may have been ended by the other side while nobody looked.
             self.close()
             if fresh:
                 raise
-            return self._json(path)
+            return self._read(path)
         except Refused:
             raise
         except ERRORS:

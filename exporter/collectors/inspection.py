@@ -56,6 +56,19 @@ def container_of(document: Mapping[str, Any]) -> Container:
     )
 
 
+def told_by(item: Mapping[str, Any], container: Container) -> bool:
+    """Whether one entry of the engine's list leaves nothing to ask about its container.
+
+    Of a health check it never does: failures in a row have no event.
+    """
+    names = {lasting_name(str(name).lstrip("/")) for name in item.get("Names") or ()}
+    if item.get("State") != container.state or container.name not in names:
+        return False
+    if container.state is not ContainerState.RUNNING:
+        return True
+    return container.health is Health.NONE and "(" not in str(item.get("Status") or "")
+
+
 def lasting_name(name: str) -> str:
     """The name without the id that compose puts before it while it replaces a container."""
     match = _BEING_REPLACED.fullmatch(name)

@@ -38,6 +38,15 @@ class Instant(Protocol):
 
 
 @runtime_checkable
+class Punctual(Protocol):
+    """A collector that never needs to be left behind."""
+
+    def punctual(self) -> bool:
+        """True: collect() would now end at its deadline, whatever its target does."""
+        ...
+
+
+@runtime_checkable
 class Shows(Protocol):
     """A collector with something for the page for people that no metric may hold: text."""
 

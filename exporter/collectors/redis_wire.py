@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from exporter.collectors.lookup import addresses
 from exporter.collectors.port import Clock
 from exporter.readings import Cause, Unreachable
 from exporter.targets import RedisServer, RedisTls
@@ -157,9 +158,7 @@ class RedisLink:
 
     def _open(self, deadline: float) -> None:
         server = self._server
-        self._sock = socket.create_connection(
-            (server.host, server.port), timeout=self._left(deadline)
-        )
+        self._sock = self._reach(deadline)
         if server.tls is not None:
             self._sock = _encrypted(self._sock, server.tls, server.host)
         self._reader = _Reader(self._receive)
@@ -174,6 +173,22 @@ class RedisLink:
         for reply in replies[:-1]:
             if isinstance(reply, Refused):
                 raise reply
+
+    def _reach(self, deadline: float) -> socket.socket:
+        """A connection to the first of the host's addresses that accepts one."""
+        found = addresses(self._server.host, self._server.port, self._left(deadline))
+        for number, (family, place) in enumerate(found, 1):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(self._left(deadline))
+                sock.connect(place)
+            except OSError:
+                sock.close()
+                if number == len(found):
+                    raise
+            else:
+                return sock
+        raise OSError(f"{self._server.host} has no address")
 
     def _left(self, deadline: float) -> float:
         left = deadline - self._clock()

@@ -7,6 +7,7 @@ the rest: it never falls, also not when one of them is promoted.
 """
 
 import heapq
+import operator
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -56,7 +57,8 @@ class TopStatements(Generic[Key]):
             # What happened before this process began is nobody's increase.
             admitted = self._admitted
             rest = [increase for key, increase in increases.items() if key not in admitted]
-            self._other = tuple(map(sum, zip(self._other, *rest, strict=True)))
+            if rest:
+                self._other = tuple(map(sum, zip(self._other, *rest, strict=True)))
         return Chosen({key: self._last[key] for key in self._admitted}, self._other)
 
     def _forget_all_but(self, rows: Mapping[Key, Counts]) -> None:
@@ -80,6 +82,8 @@ class TopStatements(Generic[Key]):
         free = self.limit - len(self._admitted)
         among = self._scores if free > 0 else rows
         candidates = [key for key in among if key not in self._admitted and self._scores[key] > 0]
+        if not candidates:
+            return
         movable = sorted(
             (key for key, since in self._admitted.items() if now - since >= STAY_SECONDS),
             key=self._scores.__getitem__,
@@ -96,4 +100,5 @@ def _increase(before: Counts | None, now: Counts) -> Counts:
     # Fewer calls than before: evicted or reset in between, so all there is is new.
     if before is None or len(before) != len(now) or now[_CALLS] < before[_CALLS]:
         return now
-    return tuple(max(0.0, b - a) for a, b in zip(before, now, strict=True))
+    grown = tuple(map(operator.sub, now, before))
+    return grown if min(grown) >= 0 else tuple([max(0.0, number) for number in grown])

@@ -3,11 +3,13 @@
 Rule: what this kernel does not say is absent. One row of the table is one field of Usage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 from exporter.families.containers import LABELS, extended, label_values
 from exporter.families.metric import Family, Kind, Metric, Sample, counter
+from exporter.families.scrape import SOURCE
 from exporter.readings import Unreachable, Usage, Usages
 from exporter.readings.cgroups import DeviceIO
 from exporter.targets import Engine
@@ -95,9 +97,8 @@ _TABLE = (
     ),
 )
 _CFS = frozenset({"cfs_periods", "cfs_throttled_periods", "cfs_throttled_seconds"})
-_BY_FIELD: tuple[tuple[str, Callable[[Usage], float | None], Metric], ...] = tuple(
-    (field, attrgetter(field), Metric(name, Kind(kind), text, LABELS))
-    for field, kind, name, text in _TABLE
+_BY_FIELD: tuple[tuple[str, Metric], ...] = tuple(
+    (field, Metric(name, Kind(kind), text, LABELS)) for field, kind, name, text in _TABLE
 )
 
 _DEVICE = (*LABELS, "device")
@@ -125,29 +126,36 @@ def families(engine: Engine, reading: Usages | Unreachable) -> list[Family]:
     if isinstance(reading, Unreachable):
         return []
     keys = engine.service_keys()
-    named = [(label_values(keys, c), c.cpu_quota, usage) for c, usage in reading.usages]
-    everyone = [(labels, usage) for labels, _, usage in named]
+    everyone = [(label_values(keys, c), usage) for c, usage in reading.usages]
+    labels = [values for values, _ in everyone]
+    # Field by field, for a hundred containers: in C, not in a loop.
+    columns = dict(
+        zip(Usage._fields, zip(*(usage for _, usage in reading.usages), strict=True), strict=False)
+    )
     # Without a quota the cfs families count nothing, and cAdvisor leaves them out.
-    limited = [(labels, usage) for labels, quota, usage in named if quota]
+    limited = {values for values, (c, _) in zip(labels, reading.usages, strict=True) if c.cpu_quota}
+    families = [CPU.family(_told([extended(v, "total") for v in labels], columns, "cpu_seconds"))]
+    for field, metric in _BY_FIELD:
+        samples = _told(labels, columns, field)
+        if field in _CFS:
+            samples = tuple(sample for sample in samples if sample[0] in limited)
+        families.append(metric.family(samples))
     return [
-        CPU.family(
-            (extended(labels, "total"), usage.cpu_seconds)
-            for labels, usage in everyone
-            if usage.cpu_seconds is not None
-        ),
-        *(
-            metric.family(
-                [
-                    (labels, value)
-                    for labels, usage in (limited if field in _CFS else everyone)
-                    if (value := get(usage)) is not None
-                ]
-            )
-            for field, get, metric in _BY_FIELD
-        ),
+        *families,
         FAILURES.family(_faults(everyone)),
         *_devices(everyone),
+        SOURCE.family([(("cgroups", reading.source), 1)]),
     ]
+
+
+def _told(
+    labels: Sequence[tuple[str, ...]], columns: Mapping[str, tuple[Any, ...]], field: str
+) -> tuple[Sample, ...]:
+    """The field of each container; without those of which the kernel does not tell it."""
+    samples = zip(labels, columns.get(field, ()), strict=False)
+    if None in columns.get(field, ()):
+        return tuple(sample for sample in samples if sample[1] is not None)
+    return tuple(samples)
 
 
 def _faults(named: list[tuple[tuple[str, ...], Usage]]) -> list[Sample]:

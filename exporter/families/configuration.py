@@ -30,7 +30,7 @@ class State:
 
 def families(state: State) -> list[Family]:
     return [
-        SUCCESSFUL.family([((), not state.errors)]),
+        SUCCESSFUL.family([((), 0 if state.errors else 1)]),
         LOADED_AT.family([((), state.loaded_at)]),
         HOST.family([((state.host,), 1)] if state.host else []),
     ]

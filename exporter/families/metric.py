@@ -1,11 +1,13 @@
-"""What every families module is made of: Metric, declared once, and Family, with samples.
+"""What every families module is made of: Metric, declared once, and Family or Row, with samples.
 
-Rule: pure. Samples are (label values in the metric's order, number).
+Rule: pure. Samples are (label values in the metric's order, number). Family and Row are tuples,
+for there are hundreds of them in a scrape.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple, TypeAlias
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -26,14 +28,38 @@ class Metric:
 
     def family(self, samples: Iterable[Sample], suffix: str = "") -> "Family":
         """suffix: _sum, _count or _bucket, of a histogram or a summary."""
-        return Family(self, list(samples), suffix)
+        return Family(self, tuple(samples), suffix)
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
+    """The samples of one metric."""
+
     metric: Metric
     samples: Sequence[Sample]
     suffix: str = ""
+
+
+class Row(NamedTuple):
+    """One sample of each of many metrics, all with the same label values."""
+
+    metrics: tuple[Metric, ...]
+    labels: tuple[str, ...]
+    numbers: tuple[float, ...]
+
+    def families(self) -> list[Family]:
+        pairs = zip(self.metrics, self.numbers, strict=True)
+        return [Family(metric, ((self.labels, number),)) for metric, number in pairs]
+
+
+Families: TypeAlias = Sequence[Family | Row]
+
+
+def families_of(found: Iterable[Family | Row]) -> list[Family]:
+    """Every metric by itself."""
+    families: list[Family] = []
+    for item in found:
+        families += item.families() if isinstance(item, Row) else [item]
+    return families
 
 
 def gauge(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Metric:

@@ -2,6 +2,7 @@
 
 from exporter.families.containers import LABELS, extended, label_values
 from exporter.families.metric import Family, counter
+from exporter.families.scrape import SOURCE
 from exporter.readings import Networks, Unreachable
 from exporter.targets import Engine
 
@@ -30,7 +31,12 @@ def families(engine: Engine, reading: Networks | Unreachable) -> list[Family]:
         for container, interfaces in reading.networks
         for interface in interfaces
     ]
+    labels = [values for values, _ in rows]
+    columns = zip(*((*i.received, *i.sent) for _, i in rows), strict=True)
     return [
-        *(m.family((v, i.received[n]) for v, i in rows) for n, m in enumerate(RECEIVED)),
-        *(m.family((v, i.sent[n]) for v, i in rows) for n, m in enumerate(SENT)),
+        *(
+            metric.family(zip(labels, column, strict=True))
+            for metric, column in zip((*RECEIVED, *SENT), columns, strict=False)
+        ),
+        SOURCE.family([(("network", reading.source), 1)]),
     ]

@@ -6,20 +6,18 @@ server names (commands, errors, events) is a label only up to a cap; the rest is
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 
-from exporter.families.metric import Family, Kind, Metric, Sample, counter, gauge
-from exporter.families.redis_info import FIELDS
-from exporter.readings import LatencyHistogram, Redis, Unreachable
+from exporter.families import redis_commands
+from exporter.families.metric import Family, Metric, Row, counter, gauge
+from exporter.families.redis_info import FIELDS, number_of, numbers
+from exporter.readings import Redis, Unreachable
 from exporter.targets import RedisServer
 
 _S = ("service",)
 _MASTER = (*_S, "master_host", "master_port")
 _SLAVE = (*_S, "slave_ip", "slave_port", "slave_state")
-_COMMANDS_KEPT = 300
 _OTHERS_KEPT = 64
 _SLAVES_KEPT = 32
-_OTHER = "other"
 
 UP = gauge("redis_up", "1 if the server answered.", _S)
 LAST_ERROR = gauge(
@@ -54,27 +52,6 @@ DB_KEYS = gauge("redis_db_keys", "Keys in the database.", (*_S, "db"))
 DB_EXPIRING = gauge("redis_db_keys_expiring", "Keys that will expire.", (*_S, "db"))
 DB_CACHED = gauge("redis_db_keys_cached", "Keys that are cached, of KeyDB.", (*_S, "db"))
 DB_TTL = gauge("redis_db_avg_ttl_seconds", "Average time to live of expiring keys.", (*_S, "db"))
-COMMANDS = counter("redis_commands_total", "Calls by command.", (*_S, "cmd"))
-COMMAND_SECONDS = counter(
-    "redis_commands_duration_seconds_total", "Time spent by command.", (*_S, "cmd")
-)
-COMMANDS_REJECTED = counter(
-    "redis_commands_rejected_calls_total", "Calls refused before they ran.", (*_S, "cmd")
-)
-COMMANDS_FAILED = counter("redis_commands_failed_calls_total", "Calls that failed.", (*_S, "cmd"))
-ERRORS = counter("redis_errors_total", "Error replies by kind.", (*_S, "err"))
-PERCENTILES = Metric(
-    "redis_latency_percentiles_usec",
-    Kind.SUMMARY,
-    "Microseconds of the command's calls, as the server's percentiles tell.",
-    (*_S, "cmd", "quantile"),
-)
-HISTOGRAM = Metric(
-    "redis_commands_latencies_usec",
-    Kind.HISTOGRAM,
-    "Microseconds of the command's calls.",
-    (*_S, "cmd", "le"),
-)
 SPIKE_AT = gauge(
     "redis_latency_spike_last", "When the event was last slow, Unix time.", (*_S, "event_name")
 )
@@ -116,16 +93,13 @@ _FOLLOWING = {
     "slave_repl_offset": gauge("redis_slave_repl_offset", "How far the replica has come.", _MASTER),
 }
 
-_WORDS = {"ok": 1.0, "true": 1.0, "err": 0.0, "fail": 0.0, "false": 0.0}
-_COMMAND = re.compile(r"[A-Za-z0-9_|.\-]{1,64}")
 _EVENT = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
-_COMMAND_ROW = re.compile(r"calls=(\d+),usec=(\d+)(?:.*?,rejected_calls=(\d+),failed_calls=(\d+))?")
 _DATABASE = re.compile(r"db\d+")
 _SLAVE_FIELD = re.compile(r"slave\d+")
 _THREAD = "used_active_time_io_thread_"
 
 
-def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
+def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family | Row]:
     key = (server.service,)
     if isinstance(reading, Unreachable):
         return [
@@ -133,28 +107,37 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
             LAST_ERROR.family([((*key, str(reading.cause)), 1)]),
         ]
     info = reading.info
-    found = [
+    found: list[Family | Row] = [
         UP.family([(key, 1)]),
         LAST_ERROR.family([((*key, ""), 0)]),
         LAST_SECONDS.family([(key, reading.duration_seconds)]),
         CONNECT_SECONDS.family([(key, reading.connect_seconds)]),
     ]
+    commands: dict[str, str] = {}
     rest: dict[str, str] = {}
+    metrics: list[Metric] = []
+    figures: list[float] = []
     for field, text in info.items():
-        metrics = FIELDS.get(field)
-        if metrics is None:
-            rest[field] = text
+        named = FIELDS.get(field)
+        if named is None:
+            if field.startswith(redis_commands.FIELD):
+                commands[field[len(redis_commands.FIELD) :]] = text
+            else:
+                rest[field] = text
             continue
-        number = _number(text)
+        number = int(text) if text.isdigit() else number_of(text)
         if number is not None:
-            found += [Family(metric, ((key, number),)) for metric in metrics]
+            metrics += named
+            figures += [number] * len(named)
+    found.append(Row(tuple(metrics), key, tuple(figures)))
     found += _server(key, info)
     found += _threads(key, rest)
     found += _keyspace(key, rest, reading.databases)
-    found += _commands(key, rest)
+    found += redis_commands.calls(key, commands)
+    found += redis_commands.errors(key, rest)
     if server.latency_percentiles:
-        found += _percentiles(key, rest)
-    found += _histograms(key, reading)
+        found += redis_commands.percentiles(key, rest, commands)
+    found += redis_commands.histograms(key, reading, commands)
     found += _slow(key, reading)
     return [*found, *_replication(key, info, rest), *_key_groups(key, reading)]
 
@@ -162,17 +145,17 @@ def families(server: RedisServer, reading: Redis | Unreachable) -> list[Family]:
 def _server(key: tuple[str], info: Mapping[str, str]) -> Iterator[Family]:
     identity = tuple(info.get(label, "") for label in INSTANCE.labels[1:])
     yield INSTANCE.family([((*key, *identity), 1)])
-    now, up = _number(info.get("server_time_usec")), _number(info.get("uptime_in_seconds"))
+    now, up = number_of(info.get("server_time_usec")), number_of(info.get("uptime_in_seconds"))
     if now is not None and up is not None:
         yield START.family([(key, round(now / 1e6 - up))])
-    fork = _number(info.get("latest_fork_usec"))
+    fork = number_of(info.get("latest_fork_usec"))
     if fork is not None:
         yield FORK.family([(key, fork / 1e6)])
 
 
 def _threads(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
     threads = (
-        ((*key, field.removeprefix(_THREAD)), _number(text))
+        ((*key, field.removeprefix(_THREAD)), number_of(text))
         for field, text in rest.items()
         if field.startswith(_THREAD)
     )
@@ -181,129 +164,25 @@ def _threads(key: tuple[str], rest: Mapping[str, str]) -> Iterator[Family]:
 
 def _keyspace(key: tuple[str], rest: Mapping[str, str], databases: int) -> list[Family]:
     # An empty database has no line of its own, and a flushed one must not vanish.
-    rows: dict[str, dict[str, float]] = {
+    rows: dict[str, Mapping[str, float]] = {
         f"db{number}": {} for number in range(min(databases, _OTHERS_KEPT))
     }
     for field, text in rest.items():
         if field.startswith("db") and _DATABASE.fullmatch(field):
-            rows[field] = _numbers(text)
+            rows[field] = numbers(text)
+    labelled = [((*key, db), row) for db, row in rows.items()]
     return [
-        DB_KEYS.family(((*key, db), row.get("keys", 0)) for db, row in rows.items()),
-        DB_EXPIRING.family(((*key, db), row.get("expires", 0)) for db, row in rows.items()),
-        DB_TTL.family(
-            ((*key, db), row["avg_ttl"] / 1000) for db, row in rows.items() if "avg_ttl" in row
+        Family(DB_KEYS, [(labels, row.get("keys", 0)) for labels, row in labelled]),
+        Family(DB_EXPIRING, [(labels, row.get("expires", 0)) for labels, row in labelled]),
+        Family(
+            DB_TTL,
+            [(labels, row["avg_ttl"] / 1000) for labels, row in labelled if "avg_ttl" in row],
         ),
-        DB_CACHED.family(
-            ((*key, db), row["cached_keys"]) for db, row in rows.items() if "cached_keys" in row
+        Family(
+            DB_CACHED,
+            [(labels, row["cached_keys"]) for labels, row in labelled if "cached_keys" in row],
         ),
     ]
-
-
-def _commands(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
-    calls: list[Sample] = []
-    seconds: list[Sample] = []
-    rejected: list[Sample] = []
-    failed: list[Sample] = []
-    errors: list[Sample] = []
-    for field, text in rest.items():
-        if field.startswith("cmdstat_"):
-            row = _COMMAND_ROW.match(text)
-            if row is None:
-                continue
-            labels = (*key, _word(field[8:]))
-            took = row.groups()
-            calls.append((labels, int(took[0])))
-            seconds.append((labels, int(took[1]) / 1e6))
-            if took[2] is not None:
-                rejected.append((labels, int(took[2])))
-                failed.append((labels, int(took[3])))
-        elif field.startswith("errorstat_"):
-            count = _numbers(text).get("count")
-            if count is not None:
-                errors.append(((*key, _word(field[10:])), count))
-    return [
-        COMMANDS.family(_capped(calls, _COMMANDS_KEPT)),
-        COMMAND_SECONDS.family(_capped(seconds, _COMMANDS_KEPT)),
-        COMMANDS_REJECTED.family(_capped(rejected, _COMMANDS_KEPT)),
-        COMMANDS_FAILED.family(_capped(failed, _COMMANDS_KEPT)),
-        ERRORS.family(_capped(errors, _OTHERS_KEPT)),
-    ]
-
-
-@lru_cache(maxsize=4096)
-def _word(text: str) -> str:
-    return text if _COMMAND.fullmatch(text) else _OTHER
-
-
-def _capped(rows: list[Sample], kept: int) -> list[Sample]:
-    """Counters by the server's words; what is past the cap or no word is summed up as other.
-
-    By name, so that whoever is kept stays kept while no new word comes.
-    """
-    if len(rows) <= kept and all(labels[-1] != _OTHER for labels, _ in rows):
-        return rows
-    good = sorted(row for row in rows if row[0][-1] != _OTHER)[:kept]
-    rest = sum(number for _, number in rows) - sum(number for _, number in good)
-    return [*good, ((*rows[0][0][:-1], _OTHER), rest)]
-
-
-def _percentiles(key: tuple[str], rest: Mapping[str, str]) -> list[Family]:
-    """The server says p50, p99, p99.9; a quantile is a ratio."""
-    quantiles: list[Sample] = []
-    sums: list[Sample] = []
-    counts: list[Sample] = []
-    prefix = "latency_percentiles_usec_"
-    fields = [f for f in rest if f.startswith(prefix)][:_COMMANDS_KEPT]
-    for field in fields:
-        cmd = field.removeprefix(prefix)
-        row = _COMMAND_ROW.match(rest.get(f"cmdstat_{cmd}", ""))
-        if row is None or not _COMMAND.fullmatch(cmd):
-            continue
-        for name, number in _numbers(rest[field]).items():
-            percent = _number(name.removeprefix("p"))
-            if percent is not None:
-                quantiles.append(((*key, cmd, f"{percent / 100:.10g}"), number))
-        sums.append(((*key, cmd, ""), int(row[2])))
-        counts.append(((*key, cmd, ""), int(row[1])))
-    return [
-        PERCENTILES.family(quantiles),
-        PERCENTILES.family(sums, "_sum"),
-        PERCENTILES.family(counts, "_count"),
-    ]
-
-
-def _histograms(key: tuple[str], reading: Redis) -> list[Family]:
-    buckets: list[Sample] = []
-    sums: list[Sample] = []
-    counts: list[Sample] = []
-    spent = _spent(reading.info) if reading.latency_histograms else {}
-    for cmd, seen in list(reading.latency_histograms.items())[:_COMMANDS_KEPT]:
-        if not _COMMAND.fullmatch(cmd) or not _sound(seen):
-            continue
-        buckets += [((*key, cmd, str(limit)), calls) for limit, calls in seen.buckets]
-        buckets.append(((*key, cmd, "+Inf"), seen.calls))
-        sums.append(((*key, cmd, ""), spent.get(cmd, 0)))
-        counts.append(((*key, cmd, ""), seen.calls))
-    return [
-        HISTOGRAM.family(buckets, "_bucket"),
-        HISTOGRAM.family(sums, "_sum"),
-        HISTOGRAM.family(counts, "_count"),
-    ]
-
-
-def _sound(seen: LatencyHistogram) -> bool:
-    counts = [calls for _, calls in seen.buckets]
-    return counts == sorted(counts) and (not counts or counts[-1] <= seen.calls)
-
-
-def _spent(info: Mapping[str, str]) -> dict[str, float]:
-    """Microseconds by command; a command with subcommands has theirs as well."""
-    spent: dict[str, float] = {}
-    for field, text in info.items():
-        if field.startswith("cmdstat_") and (row := _COMMAND_ROW.match(text)):
-            for cmd in {field[8:], field[8:].partition("|")[0]}:
-                spent[cmd] = spent.get(cmd, 0) + int(row[2])
-    return spent
 
 
 def _slow(key: tuple[str], reading: Redis) -> Iterator[Family]:
@@ -331,7 +210,7 @@ def _replication(
             slaves[*key, *labels] = row
     kept = list(slaves.items())[:_SLAVES_KEPT]
     for metric, word in ((SLAVE_OFFSET, "offset"), (SLAVE_LAG, "lag")):
-        numbers = ((labels, _number(row.get(word))) for labels, row in kept)
+        numbers = ((labels, number_of(row.get(word))) for labels, row in kept)
         yield metric.family((labels, n) for labels, n in numbers if n is not None)
     if info.get("role") != "slave":
         return
@@ -340,7 +219,7 @@ def _replication(
     if "master_link_status" in info:
         yield LINK_UP.family([(master, info["master_link_status"] == "up")])
     for field, metric in _FOLLOWING.items():
-        number = _number(info.get(field))
+        number = number_of(info.get(field))
         if number is not None:
             yield metric.family([(master, number)])
 
@@ -356,19 +235,3 @@ def _key_groups(key: tuple[str], reading: Redis) -> Iterator[Family]:
     )
     yield KEY_SCAN_AT.family([(key, scan.finished_at)])
     yield KEY_SCAN_SECONDS.family([(key, scan.duration_seconds)])
-
-
-def _numbers(text: str) -> dict[str, float]:
-    """`keys=1,expires=0` -> {keys: 1, expires: 0}; what is no number is left out."""
-    parts = (part.partition("=") for part in text.split(","))
-    numbers = ((name, _number(value)) for name, _, value in parts)
-    return {name: number for name, number in numbers if number is not None}
-
-
-def _number(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return int(text) if text.isdigit() else float(text)
-    except ValueError:
-        return _WORDS.get(text)

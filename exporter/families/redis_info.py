@@ -1,14 +1,16 @@
-"""Which field of INFO is which metric: redis_exporter's two tables, as facts.
+"""Which field of INFO is which metric: redis_exporter's two tables, as facts; reading its numbers.
 
 Rule: names and types are those that dashboards and rules know, also where they are odd.
 Redis, Valkey, KeyDB and the fields of their modules; Tile38 is another server and left out.
 Written as `field=name`, with `*` for the field itself; `field` alone is its own name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from exporter.families.metric import Metric, counter, gauge
 
+_WORDS = {"ok": 1.0, "true": 1.0, "err": 0.0, "fail": 0.0, "false": 0.0}
 _GAUGES = """
 uptime_in_seconds process_id io_threads_active connected_clients blocked_clients
 maxclients=max_clients tracking_clients clients_in_timeout_table pubsub_clients watching_clients
@@ -142,3 +144,24 @@ def _table() -> dict[str, tuple[Metric, ...]]:
 
 
 FIELDS = _table()
+
+
+@lru_cache(maxsize=1024)  # most of a server is as it was
+def numbers(text: str) -> Mapping[str, float]:
+    """`keys=1,expires=0` -> {keys: 1, expires: 0}; what is no number is left out."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        number = int(value) if value.isdigit() else number_of(value)
+        if number is not None:
+            found[name] = number
+    return found
+
+
+def number_of(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        return _WORDS.get(text)

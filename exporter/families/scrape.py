@@ -23,6 +23,11 @@ TIMEOUTS = counter(
     "Runs of the collector that were not done at the scrape's deadline.",
     ("collector",),
 )
+SOURCE = gauge(
+    "stackmedic_collector_source_info",
+    "1, with where the collector has its figures from: files of the kernel, or the engine's API.",
+    ("collector", "source"),
+)
 DROPPED = counter(
     "stackmedic_exposition_dropped_samples_total",
     "Samples left out because their series had been written already.",
@@ -47,7 +52,7 @@ def collectors(outcomes: Sequence[Outcome], timeouts: Mapping[str, int]) -> list
         success[name] = success.get(name, True) and not outcome.error
         duration[name] = max(duration.get(name, 0.0), outcome.duration_seconds)
     return [
-        SUCCESS.family(((name,), good) for name, good in success.items()),
+        SUCCESS.family(((name,), int(good)) for name, good in success.items()),
         DURATION.family(((name,), seconds) for name, seconds in duration.items()),
         TIMEOUTS.family(((name,), timeouts.get(name, 0)) for name in success),
     ]

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from exporter.readings.containers import Container
 
+# Where the figures are from.
+CGROUP_V1, CGROUP_V2, PROC, STATS_API = "cgroup_v1", "cgroup_v2", "proc", "stats_api"
+
 
 class DeviceIO(NamedTuple):
     """What went to and from one block device."""
@@ -52,4 +55,5 @@ class Usage(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Usages:
     usages: tuple[tuple[Container, Usage], ...]
+    source: str = CGROUP_V1
     problems: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # user, datname, queryid; "" for a name that is not known
 StatementKey = tuple[str, str, str]
@@ -32,9 +33,8 @@ class PartState:
     last_success_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of pg_settings, as the server wrote it."""
+class Setting(NamedTuple):
+    """One row of pg_settings, as the server wrote it. A tuple, for hundreds are compared."""
 
     name: str
     text: str

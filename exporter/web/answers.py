@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -102,11 +103,10 @@ class Exporter:
     def answer(self, method: str, url: str, timeout_header: str | None) -> Answer:
         """One request. HEAD is as GET; url is the request's, not trusted."""
         try:
-            parts = urlsplit(url)
-            query = parse_qs(parts.query, max_num_fields=MOST_PARAMETERS)
+            path, query = _parsed(url)
         except ValueError:
             return Answer(400, b"this is not a request that can be understood\n")
-        allowed, page = self._pages.get(parts.path, ("", None))
+        allowed, page = self._pages.get(path, ("", None))
         if page is None:
             return Answer(404, b"not found\n")
         if method not in {allowed, "HEAD" if allowed == "GET" else "PUT"}:
@@ -127,7 +127,7 @@ class Exporter:
             tail = self._encoder.encode(
                 [*configuration.families(state), *own.exporter(self._version, self._dropped)]
             )
-        return Answer(200, main.body + tail.body, CONTENT_TYPE)
+        return Answer(200, b"".join((*main.parts, *tail.parts)), CONTENT_TYPE)
 
     def scrape(self, header: str | None = None, only: Sequence[str] = ()) -> Scrape:
         done = self._scraper.scrape(self._budget(header), only)
@@ -176,6 +176,13 @@ class Exporter:
 
     def _budget(self, header: str | None) -> float:
         return budget_of(header, self._configuration.in_force().default_timeout)
+
+
+@lru_cache(maxsize=16)  # a scraper asks the same each time
+def _parsed(url: str) -> tuple[str, Mapping[str, list[str]]]:
+    """Path and query. Errors: ValueError."""
+    parts = urlsplit(url)
+    return parts.path, parse_qs(parts.query, max_num_fields=MOST_PARAMETERS)
 
 
 def _refusal(text: str) -> Answer:

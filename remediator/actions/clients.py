@@ -3,14 +3,15 @@
 Rule: no client library here, so that each system's file imports only its own.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self, TypeVar
 
 import pydantic
 
 from remediator.ports import Action
+from remediator.topology import Target
 
 
 class Params(pydantic.BaseModel):
@@ -23,13 +24,16 @@ class Params(pydantic.BaseModel):
 class Clients:
     """Where the actions' systems answer, and the time that `main.py` made.
 
-    `clock` gives aware UTC; `wait` blocks for so many seconds.
+    `clock` gives aware UTC; `wait` blocks for so many seconds. `topology` is for actions
+    that work on, or look at, more than their target.
     """
 
     docker_url: str
     exporter_url: str
     clock: Callable[[], datetime]
     wait: Callable[[float], None]
+    prometheus_url: str = ""
+    topology: Mapping[str, Target] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from remediator.actions import engine, postgres
 from remediator.actions.clients import Clients, Deadline, Params
 from remediator.actions.evidence import log_tail
 from remediator.durations import Seconds
-from remediator.ports import Done, Effect, Permanent, Ready, Refused, RemediationError
+from remediator.ports import Done, Effect, NotYet, Permanent, Ready, Refused, RemediationError
 from remediator.topology import PostgresAddress, Target
 
 _LOOK_SECONDS = 5.0
@@ -23,6 +23,7 @@ _EVIDENCE_SECONDS = 15.0
 _EVIDENCE_LINES = 50
 _EVIDENCE_BYTES = 4096
 _POLL_SECONDS = 0.2
+_START_SECONDS = 5.0  # from the end of the old process to the start of the new one
 
 _STATUS_REFUSALS = {
     "paused": "is paused, which only a person does; unpause it or say why it is",
@@ -50,7 +51,7 @@ class RestartService:
     params: RestartServiceParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         return _precheck(self.clients, engine.container_name(target))
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
@@ -60,7 +61,8 @@ class RestartService:
         return Done(f"restarted container {name}", evidence)
 
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:
-        return _probe(self.clients, engine.container_name(target), intended_at)
+        stop_timeout = self.params.stop_timeout
+        return _probe(self.clients, engine.container_name(target), intended_at, stop_timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class RestartDatabase:
     params: RestartDatabaseParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
         against = postgres.reason_not_to_restart(_address(target))
         if against is not None:
             return Refused(f"{target.key}: {against}")
@@ -93,10 +95,11 @@ class RestartDatabase:
         )
 
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:
-        return _probe(self.clients, engine.container_name(target), intended_at)
+        stop_timeout = self.params.stop_timeout
+        return _probe(self.clients, engine.container_name(target), intended_at, stop_timeout)
 
 
-def _precheck(clients: Clients, name: str) -> Ready | Refused:
+def _precheck(clients: Clients, name: str) -> Ready | Refused | NotYet:
     with engine.connect(clients.docker_url, timeout_seconds=_LOOK_SECONDS) as docker:
         container = docker.inspect(name)
     refusal = _STATUS_REFUSALS.get(container.status)
@@ -104,7 +107,7 @@ def _precheck(clients: Clients, name: str) -> Ready | Refused:
         return Refused(f"container {name} {refusal.format(exit_code=container.exit_code)}")
     start_period = timedelta(seconds=container.start_period_seconds)
     if container.health == "starting" and clients.clock() < container.started_at + start_period:
-        return Refused(
+        return NotYet(
             f"container {name} started at {container.started_at:%H:%M:%S} UTC and is still in "
             f"its health start period of {container.start_period_seconds:.0f} s; let it start"
         )
@@ -158,13 +161,26 @@ def _evidence(clients: Clients, name: str, seconds: float) -> dict[str, object]:
     return evidence
 
 
-def _probe(clients: Clients, name: str, intended_at: datetime) -> Effect:
-    try:
-        with engine.connect(clients.docker_url, timeout_seconds=_LOOK_SECONDS) as docker:
-            container = docker.inspect(name)
-    except RemediationError:
-        return Effect.UNKNOWN
-    return Effect.DONE if container.started_at > intended_at else Effect.NOT_DONE
+def _probe(
+    clients: Clients, name: str, intended_at: datetime, stop_timeout_seconds: float
+) -> Effect:
+    """The engine goes on with a restart whose caller has died.
+
+    Until that must be over it is waited for: a second restart would hit what just started.
+    """
+    over_at = intended_at + timedelta(seconds=stop_timeout_seconds + _START_SECONDS)
+    while True:
+        is_over = clients.clock() >= over_at
+        try:
+            with engine.connect(clients.docker_url, timeout_seconds=_LOOK_SECONDS) as docker:
+                container = docker.inspect(name)
+        except RemediationError:
+            return Effect.UNKNOWN
+        if container.started_at > intended_at:
+            return Effect.DONE
+        if is_over:
+            return Effect.NOT_DONE
+        clients.wait(_POLL_SECONDS)
 
 
 def _address(target: Target) -> PostgresAddress:

@@ -21,6 +21,10 @@ from remediator.topology import Target
 
 _FRAME_HEADER_BYTES = 8
 
+# As the proxy expects them, to the letter: it compares the request line as it is sent.
+_TOP = "top?ps_args=-opid,pcpu,rss,etimes,args"
+_DANGLING = "filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -46,6 +50,26 @@ class ExecResult:
     output: str
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of a container. `cpu_percent` is of one core, over its whole life."""
+
+    pid: int
+    cpu_percent: float
+    rss_bytes: int
+    age_seconds: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image without a name."""
+
+    id: str
+    size_bytes: int
+    created_at: int
+
+
 class Engine:
     """A connection to the engine, for one call of one action. Use `connect`."""
 
@@ -67,6 +91,35 @@ class Engine:
     def last_log_lines(self, name: str, count: int) -> str:
         with _translated(f"read the logs of container {name}"):
             return self._client.logs(name, tail=count).decode(errors="replace")
+
+    def top(self, name: str) -> tuple[Process, ...]:
+        """The processes of a running container."""
+        with _translated(f"list the processes of container {name}"):
+            rows = self._json("GET", f"/containers/{name}/{_TOP}", self._client.timeout)
+            return tuple(_process(row) for row in rows["Processes"])
+
+    def dangling_images(self) -> tuple[Image, ...]:
+        """Images without a name that no other image is built on; some may be in use."""
+        with _translated("list the dangling images"):
+            images = self._json("GET", f"/images/json?{_DANGLING}", self._client.timeout)
+            return tuple(Image(raw["Id"], raw["Size"], raw["Created"]) for raw in images)
+
+    def prune_dangling_images(self, *, timeout_seconds: float) -> tuple[int, int]:
+        """Delete those that no container uses. How many went, and the bytes they held."""
+        with _translated("delete the dangling images"):
+            said = self._json("POST", f"/images/prune?{_DANGLING}", timeout_seconds)
+            deleted = [item for item in said["ImagesDeleted"] or () if "Deleted" in item]
+            return len(deleted), said["SpaceReclaimed"]
+
+    def _json(self, method: str, path: str, timeout_seconds: float) -> Any:  # noqa: ANN401
+        # Not the library's own calls: they write the query in other letters than the proxy's.
+        url = f"{self._client.base_url}/v{self._client.api_version}{path}"
+        response = self._client.request(method, url, timeout=timeout_seconds)
+        if not response.ok:
+            docker.errors.create_api_error_from_http_exception(
+                requests.HTTPError(response=response)
+            )
+        return response.json()
 
     def execute(self, name: str, command: Sequence[str]) -> ExecResult:
         """Run `command` (an argument list, never a shell line) in the container."""
@@ -166,6 +219,11 @@ def _container(name: str, raw: dict[str, Any]) -> Container:
         health=(state.get("Health") or {}).get("Status"),
         start_period_seconds=health_check.get("StartPeriod", 0) / 1e9,
     )
+
+
+def _process(row: Sequence[str]) -> Process:
+    pid, cpu, rss, age, command = row
+    return Process(int(pid), float(cpu), int(rss) * 1024, int(age), command)
 
 
 def _unframed(stream: bytes) -> bytes:

@@ -32,6 +32,10 @@ _RULES = (
     re.compile(r"(?P<kept>)(?<![\w+/-])(?=[\w+/-]*\d)(?=[\w+/-]*[A-Za-z])[\w+/-]{40,}={0,2}"),
 )
 
+_OPTION_AND_VALUE = re.compile(
+    rf"(?P<kept>(?:^|\s)--?[\w-]{{0,40}}{_TELLTALE}[\w-]{{0,40}}\s{{1,5}})[^\s-]\S*", re.IGNORECASE
+)
+
 
 def redacted(line: str) -> str:
     """The line with passwords, tokens and credentials in URLs replaced by `***`."""
@@ -39,6 +43,11 @@ def redacted(line: str) -> str:
     for rule in _RULES:
         line = rule.sub(rf"\g<kept>{_HIDDEN}", line)
     return line
+
+
+def redacted_command(line: str) -> str:
+    """A command line, redacted; the word after an option such as `--password` is hidden too."""
+    return _OPTION_AND_VALUE.sub(rf"\g<kept>{_HIDDEN}", redacted(line))
 
 
 def log_tail(text: str, *, lines: int, max_bytes: int) -> str:

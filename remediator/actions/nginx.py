@@ -5,21 +5,24 @@ the new colour, and comes back with its old modification time when it does not. 
 file's time tells, after a crash, whether a switch was begun.
 """
 
-import os
+import math
 import re
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import httpx
+from pydantic import Field
 
-from remediator.actions import engine
 from remediator.actions.clients import Clients, Deadline, Params
+from remediator.actions.nginx_control import EXEC_SECONDS, nginx_says, replace_file
+from remediator.durations import Seconds
 from remediator.ports import (
     Done,
     Effect,
+    NotYet,
     Permanent,
     Ready,
     Refused,
@@ -27,24 +30,26 @@ from remediator.ports import (
     Transient,
 )
 from remediator.probes import ExporterProbes
+from remediator.prometheus import Prometheus, quoted
 from remediator.topology import ColourSwitch, Target
 
 _HTTP_SECONDS = 3.0
-_EXEC_SECONDS = 5.0
 _PROBE_SECONDS = 10.0  # above the exporter's own timeout for a probe
 _PROBES_IN_A_ROW = 3
 _PROBE_PAUSE_SECONDS = 0.5
 _SERVES_SECONDS = 15.0
 _SERVES_IN_A_ROW = 3
 _POLL_SECONDS = 0.1
-_UNDO_SECONDS = 2 * _EXEC_SECONDS
+_UNDO_SECONDS = 2 * EXEC_SECONDS
 _COLOURS = 2
 
 _FILE_FORM = re.compile(r'\s*map\s+""\s+\$live_colour\s*\{\s*default\s+([\w-]+)\s*;\s*\}\s*')
 
 
 class SwitchColourParams(Params):
-    """The switch needs nothing: file, colours and probes are the topology's."""
+    """`healthy_for`: how long the other colour's probe must have been good, by Prometheus."""
+
+    healthy_for: Annotated[Seconds, Field(ge=0, le=3600)] = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,18 @@ class SwitchColour:
     params: SwitchColourParams
     clients: Clients
 
-    def precheck(self, target: Target) -> Ready | Refused:
-        switch = _switch(target)
-        live = _live_colour(switch)
+    def precheck(self, target: Target) -> Ready | Refused | NotYet:
+        switch = switch_of(target)
+        live = live_colour(switch)
         written = _colour_in(_read(switch).content)
         if written != live:
             return Refused(
                 f"{target.key}: {switch.file} says {written or 'nothing readable'} and nginx "
                 f"serves {live}: somebody is at it; reload nginx or put the file right"
             )
-        return self._other_is_ready(target, switch, _other_colour(switch, live))
+        other = _other_colour(switch, live)
+        short = self._too_short(target, switch, other)
+        return short or self._other_is_ready(target, switch, other)
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         """1. write the file 2. `nginx -t` 3. reload 4. wait until nginx serves the colour.
@@ -84,8 +91,8 @@ class SwitchColour:
                 f"{target.key}: a switch needs a step timeout of more than "
                 f"{_UNDO_SECONDS:.0f} s, to be able to undo it"
             )
-        switch = _switch(target)
-        live = _live_colour(switch)
+        switch = switch_of(target)
+        live = live_colour(switch)
         colour = _other_colour(switch, live)
         old = _read(switch)
         self._write(switch, _content(colour), self._now_ns())
@@ -106,10 +113,10 @@ class SwitchColour:
 
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:
         """DONE: the file was written since, nginx serves what it says, and that is healthy."""
-        switch = _switch(target)
+        switch = switch_of(target)
         try:
             written = _read(switch)
-            live = _live_colour(switch)
+            live = live_colour(switch)
             if written.modified_ns < _nanoseconds(intended_at):
                 return Effect.NOT_DONE
             if _colour_in(written.content) != live:
@@ -118,6 +125,28 @@ class SwitchColour:
         except RemediationError:
             return Effect.UNKNOWN
         return Effect.DONE if isinstance(ready, Ready) else Effect.UNKNOWN
+
+    def _too_short(self, target: Target, switch: ColourSwitch, colour: str) -> NotYet | None:
+        """A colour that has just come up, or comes and goes, gets no traffic yet."""
+        wanted = self.params.healthy_for
+        if wanted == 0:
+            return None
+        name, window = quoted(switch.ready_probes[colour]), f"{math.ceil(wanted * 1000)}ms"
+        series = f"probe_success{{target={name}}}"
+        # Good in the window, and known at its beginning: data of ten seconds proves no minute.
+        expr = (
+            f"min by (target) (min_over_time({series}[{window}]))"
+            f" and on (target) ({series} offset {window})"
+        )
+        client = Prometheus(self.clients.prometheus_url, freshness_job="")
+        with closing(client):
+            found = client.query(expr)
+        if len(found) == 1 and found[0].value == 1:
+            return None
+        return NotYet(
+            f"{target.key}: the probe of {colour} was not good for all of the last {wanted:.0f} s, "
+            f"or nobody knows; see {switch.colours[colour]}"
+        )
 
     def _other_is_ready(self, target: Target, switch: ColourSwitch, colour: str) -> Ready | Refused:
         name = switch.ready_probes[colour]
@@ -135,15 +164,7 @@ class SwitchColour:
         return Ready()
 
     def _nginx(self, switch: ColourSwitch, deadline: Deadline, *arguments: str) -> None:
-        seconds = deadline.at_most(_EXEC_SECONDS)
-        with engine.connect(self.clients.docker_url, timeout_seconds=seconds) as docker:
-            result = docker.execute(switch.nginx_container, ["nginx", *arguments])
-        if result.exit_code != 0:
-            words = "; ".join(result.output.splitlines())
-            raise Permanent(
-                f"nginx {' '.join(arguments)} in {switch.nginx_container} "
-                f"ended with {result.exit_code}: {words[-1000:]}"
-            )
+        nginx_says(self.clients, switch.nginx_container, deadline, *arguments)
 
     def _wait_until_served(self, switch: ColourSwitch, colour: str, deadline: Deadline) -> None:
         # The reload returns before the new workers serve, and an old worker may take one
@@ -153,7 +174,7 @@ class SwitchColour:
         last_seen = "nothing"
         while not until.is_over():
             try:
-                last_seen = _live_colour(switch)
+                last_seen = live_colour(switch)
             except Transient as error:
                 last_seen = str(error)
             in_a_row = in_a_row + 1 if last_seen == colour else 0
@@ -177,34 +198,7 @@ class SwitchColour:
 
     def _write(self, switch: ColourSwitch, content: bytes, modified_ns: int) -> None:
         """Atomic: nginx sees the old file or the new one, also after a power cut."""
-        path = Path(switch.file)
-        try:
-            _replace(path, content, modified_ns)
-        except OSError as error:
-            raise Permanent(
-                f"cannot write {path}: {error}; see that the folder is mounted for writing"
-            ) from error
-
-
-def _replace(path: Path, content: bytes, modified_ns: int) -> None:
-    # Not *.conf: an include by wildcard must not pick the unfinished file up.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.utime(file.fileno(), ns=(modified_ns, modified_ns))
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        replace_file(Path(switch.file), content, modified_ns=modified_ns)
 
 
 def _read(switch: ColourSwitch) -> _OldFile:
@@ -226,7 +220,7 @@ def _colour_in(content: bytes) -> str | None:
     return found[1] if found else None
 
 
-def _live_colour(switch: ColourSwitch) -> str:
+def live_colour(switch: ColourSwitch) -> str:
     """What nginx serves now. A new connection each time: a kept one stays with an old worker."""
     try:
         response = httpx.get(switch.live_url, timeout=_HTTP_SECONDS, trust_env=False)
@@ -255,7 +249,13 @@ def _other_colour(switch: ColourSwitch, live: str) -> str:
     return other
 
 
-def _switch(target: Target) -> ColourSwitch:
+def other_colour(switch: ColourSwitch) -> str:
+    """The one that nginx does not serve now. Errors: Transient, Permanent."""
+    return _other_colour(switch, live_colour(switch))
+
+
+def switch_of(target: Target) -> ColourSwitch:
+    """Errors: Permanent when it has none."""
     if target.switch is None:
         raise Permanent(f"{target.key} has no colours to switch; see the topology")
     return target.switch

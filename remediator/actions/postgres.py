@@ -4,20 +4,12 @@ Rule: reads only, on a connection of its own, and never longer than a few second
 server is what brings us here.
 """
 
-import os
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import psycopg
 
-from remediator.actions.passwords import read_password
+from remediator.actions.database.session import connected, one_line
 from remediator.topology import PostgresAddress
 
-_CONNECT_SECONDS = 2  # the least that libpq takes
-_QUERY_SECONDS = 3.0
+__all__ = ["connected", "error_of_a_query", "reason_not_to_restart"]
 
 # pg_stat_progress_cluster holds VACUUM FULL as well as CLUSTER.
 _WORK_IN_THE_WAY = """
@@ -64,12 +56,12 @@ def error_of_a_query(address: PostgresAddress) -> str | None:
         with connected(address) as connection:
             connection.execute("SELECT 1")
     except psycopg.Error as error:
-        return _one_line(error)
+        return one_line(error)
     return None
 
 
 def _reading_of(error: psycopg.Error) -> str | None:
-    words = _one_line(error)
+    words = one_line(error)
     if any(sign in words for sign in _RECOVERING):
         return "it is starting up or recovering, and a restart would begin that anew; wait"
     # With an SQLSTATE the server answered a query; without, "FATAL:" is its word at connect.
@@ -77,37 +69,3 @@ def _reading_of(error: psycopg.Error) -> str | None:
     if unreachable or any(sign in words for sign in _MENDED_BY_A_RESTART):
         return None
     return f"it answers, but does not let us see what a restart would interrupt: {words}"
-
-
-@contextmanager
-def connected(address: PostgresAddress) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    connection = psycopg.connect(
-        host=address.host,
-        port=address.port,
-        dbname=address.database,
-        user=address.user,
-        password=read_password(address.password_file, f"postgres at {address.host}"),
-        connect_timeout=_CONNECT_SECONDS,
-        application_name="stackmedic-remediator",
-        options=f"-c statement_timeout={int(_QUERY_SECONDS * 1000)}",
-        autocommit=True,
-    )
-    # statement_timeout is the server's, and a frozen server keeps no time: cut the line.
-    watchdog = threading.Timer(_QUERY_SECONDS + 1, _cut, [connection])
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        yield connection
-    finally:
-        watchdog.cancel()
-        watchdog.join()
-        connection.close()
-
-
-def _cut(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    with socket.socket(fileno=os.dup(connection.fileno())) as line:
-        line.shutdown(socket.SHUT_RDWR)
-
-
-def _one_line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())

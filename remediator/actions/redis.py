@@ -88,7 +88,7 @@ class FlushKeys:
         if unsafe is not None:
             return Refused(unsafe)
         deadline = Deadline.after(self.clients.clock, _LOOK_SECONDS)
-        with _connected(target) as client:
+        with connected(target) as client:
             found = _any_match(client, self.params.pattern, deadline)
         if found is None:
             return Refused(
@@ -102,7 +102,7 @@ class FlushKeys:
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         """Stops at `max_keys` and at the timeout; the evidence's `complete` says so."""
         deadline = Deadline.after(self.clients.clock, timeout_seconds)
-        with _connected(target) as client:
+        with connected(target) as client:
             before = _used_memory(client)
             deleted, complete = self._unlink_all(client, deadline)
             after = _used_memory(client)
@@ -122,7 +122,7 @@ class FlushKeys:
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:  # noqa: ARG002 - the keys tell
         deadline = Deadline.after(self.clients.clock, _LOOK_SECONDS)
         try:
-            with _connected(target) as client:
+            with connected(target) as client:
                 found = _any_match(client, self.params.pattern, deadline)
         except RemediationError:
             return Effect.UNKNOWN
@@ -152,13 +152,13 @@ class FlushDb:
 
     def precheck(self, target: Target) -> Ready | Refused:
         deadline = Deadline.after(self.clients.clock, _LOOK_SECONDS)
-        with _connected(target) as client:
+        with connected(target) as client:
             against = _reason_not_to_empty(client, deadline)
         return Ready() if against is None else Refused(f"{target.key}: {against}")
 
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         deadline = Deadline.after(self.clients.clock, timeout_seconds)
-        with _connected(target) as client:
+        with connected(target) as client:
             # Once more, in the same breath: what goes is gone.
             against = _reason_not_to_empty(client, deadline)
             if against is not None:
@@ -174,7 +174,7 @@ class FlushDb:
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:  # noqa: ARG002 - the keys tell
         # Keys may be of before or of after a flush; only an empty database tells.
         try:
-            with _connected(target) as client:
+            with connected(target) as client:
                 return Effect.UNKNOWN if client.dbsize() else Effect.DONE
         except RemediationError:
             return Effect.UNKNOWN
@@ -248,13 +248,17 @@ def _used_memory(client: redis.Redis) -> int:
 
 
 @contextmanager
-def _connected(target: Target) -> Iterator[redis.Redis]:
+def connected(target: Target, db: int | None = None) -> Iterator[redis.Redis]:
+    """A connection to the target's cache database, or to `db`, for one call of one action.
+
+    Errors: Transient, Permanent.
+    """
     address = _address(target)
     where = f"redis of {target.key} at {address.host}:{address.port}"
     client = redis.Redis(
         host=address.host,
         port=address.port,
-        db=address.cache_db,
+        db=address.cache_db if db is None else db,
         password=read_password(address.password_file, where),
         socket_timeout=_SOCKET_SECONDS,
         socket_connect_timeout=_SOCKET_SECONDS,

@@ -2,21 +2,31 @@
 
 Rule: claim before acting, record after, and one transaction for whatever must be true
 together. `Intake` takes alerts in, `RunLog` keeps runs, `Records` is read by people;
-`Orders` keeps what people order.
+`Orders` keeps what people order, `Calls` what they
+are told, `Issues` what is written about it.
 """
 
+from remediator.journal.calls import Calls
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
-from remediator.journal.intake import Intake
-from remediator.journal.orders import Orders
+from remediator.journal.intake import Intake, Opened
+from remediator.journal.issues import Issues
+from remediator.journal.orders import Orders, Refusal
+from remediator.journal.pruning import Housekeeping, prune
 from remediator.journal.records import Records
 from remediator.journal.runlog import RunLog
 
 __all__ = [
+    "Calls",
     "Database",
+    "Housekeeping",
     "Intake",
+    "Issues",
     "JournalLocked",
     "JournalUnavailable",
+    "Opened",
     "Orders",
     "Records",
+    "Refusal",
     "RunLog",
+    "prune",
 ]

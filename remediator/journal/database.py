@@ -8,15 +8,30 @@ import fcntl
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 6
 BUSY_SECONDS = 2.0
+CACHE_KIB = 8_000  # the indexes of 50,000 signals
+AT_MOST_PAGES = 8_000
+"""Of the log beside the file, 32 MB: `checkpoint` empties it before it stops a webhook."""
+
+
+# What to do, by the beginning of SQLite's name of the error.
+ADVICE = {
+    "SQLITE_FULL": "make room on its disk; it goes on by itself then",
+    "SQLITE_READONLY": "make it writable for this user; it goes on by itself then",
+    "SQLITE_BUSY": "another program holds it locked, a backup perhaps; end that",
+    "SQLITE_CORRUPT": "stop the remediator, move the file away and keep it, start with a new one",
+    "SQLITE_NOTADB": "stop the remediator, move the file away and keep it, start with a new one",
+    "SQLITE_IOERR": "look at its disk",
+    "SQLITE_CANTOPEN": "see that its folder exists and is writable for this user",
+}
 
 
 class JournalUnavailable(Exception):
@@ -32,6 +47,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         """Errors: JournalLocked, JournalUnavailable."""
+        self._path = path
         self._lock = threading.RLock()
         self._statements = _named(_text("statements.sql"))
         try:
@@ -43,7 +59,9 @@ class Database:
             self._connection = _connect(path)
         except (OSError, sqlite3.Error) as error:
             self._lock_file.close()
-            raise JournalUnavailable(f"the state file {path} cannot be opened: {error}") from error
+            raise JournalUnavailable(
+                f"the state file {path} cannot be opened: {_with_advice(error)}"
+            ) from error
 
     def close(self) -> None:
         with self._lock:
@@ -63,7 +81,8 @@ class Database:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
             except sqlite3.Error as error:
-                raise JournalUnavailable(f"the journal cannot be written: {error}") from error
+                said = _with_advice(error)
+                raise JournalUnavailable(f"the journal cannot be written: {said}") from error
 
     def all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
         """Errors: JournalUnavailable."""
@@ -71,7 +90,8 @@ class Database:
             try:
                 return self._connection.execute(self._statements[name], values).fetchall()
             except sqlite3.Error as error:
-                raise JournalUnavailable(f"the journal cannot be read: {error}") from error
+                said = _with_advice(error)
+                raise JournalUnavailable(f"the journal cannot be read: {said}") from error
 
     def one(self, name: str, /, **values: object) -> sqlite3.Row | None:
         rows = self.all(name, **values)
@@ -82,18 +102,46 @@ class Database:
         cursor = self._connection.execute(self._statements[name], values)
         return cursor.lastrowid if cursor.rowcount > 0 else None
 
-    def many(self, name: str, rows: list[Mapping[str, Any]]) -> None:
+    def changed(self, name: str, /, **values: object) -> int:
+        """Inside a transaction. How many rows it changed."""
+        return self._connection.execute(self._statements[name], values).rowcount
+
+    def many(
+        self, name: str, rows: Sequence[Mapping[str, Any]] | Sequence[Sequence[object]]
+    ) -> None:
         """Inside a transaction."""
         self._connection.executemany(self._statements[name], rows)
+
+    def prove(self, now: datetime) -> None:
+        """Write something, to the disk. Errors: JournalUnavailable."""
+        with self.transaction():
+            self.do("prove", at=to_text(now))
+
+    def checkpoint(self) -> None:
+        """Move what is committed from the log into the file; nobody waits for it meanwhile.
+
+        Errors: JournalUnavailable.
+        """
+        try:
+            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as beside:
+                beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"the journal cannot be tidied: {error}") from error
 
 
 def to_text(moment: datetime) -> str:
     """Aware time -> the one form in the file; of one width, so that text sorts like time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def _with_advice(error: Exception) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    advice = next((words for start, words in ADVICE.items() if name.startswith(start)), None)
+    return f"{error}; {advice}" if advice else str(error)
 
 
 def _lock(path: Path) -> IO[str]:
@@ -116,6 +164,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {AT_MOST_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:

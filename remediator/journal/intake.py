@@ -1,171 +1,181 @@
 """Takes told alerts in: a webhook's, or what Prometheus says fires.
 
 Rule: one transaction for one telling, whatever it holds. Told twice changes nothing: an
-alert is known by its labels and its state, never by the time it was told.
+alert is known by its labels and its state, never by the time it was told. The work is that
+of what is told, never of all that fires.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _quoted
 
-from remediator.alerts import AlertStatus, Source, is_same_alert
+from remediator.alerts import AlertStatus, Source
 from remediator.journal.database import Database, to_text
+from remediator.journal.firing import Firing, Place, Signal
 from remediator.planner import Told
 
+Row = tuple[object, ...]
+
 KEPT_DELIVERIES = 10_000
+OTHER = {Source.WEBHOOK: Source.RECONCILE.value, Source.RECONCILE: Source.WEBHOOK.value}
 
 
-@dataclass(slots=True)
-class _Known:
-    """A signal that fires, as the file has it."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new incident. `seconds_to_detect`: from the start of its first alert until it was told."""
 
-    id: int
-    incident_id: int
     runbook: str
-    target: str
-    source: str
-    identity: str
-    last_seen_at: str
+    seconds_to_detect: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a telling brought: so many signals that were new, and the incidents they opened."""
+
+    new: int
+    opened: tuple[Opened, ...]
 
 
 class Intake:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lock = threading.Lock()
+        self._firing: Firing | None = None
 
-    def deliver(self, told: Iterable[Told], counts: Mapping[str, int], now: datetime) -> None:
+    def deliver(self, told: Iterable[Told], counts: Mapping[str, int], now: datetime) -> Taken:
         """Store one webhook. Errors: JournalUnavailable; then nothing of it is stored."""
-        with self._database.transaction() as database:
-            telling = _Telling(database, Source.WEBHOOK, now)
+        with self._telling(Source.WEBHOOK, now) as telling:
             for item in told:
                 if item.alert.status is AlertStatus.FIRING:
                     telling.firing(item)
                 else:
                     telling.resolved(item)
-            telling.finish()
-            database.do("add_delivery", at=to_text(now), source="webhook", counts=_json(counts))
-            database.do("forget_deliveries", keep=KEPT_DELIVERIES)
+            telling.write()
+            telling.delivered(counts)
+        return telling.taken
 
-    def sync(self, firing: Iterable[Told], *, asked_at: datetime, believed: bool) -> int:
-        """Make the signals what Prometheus said at `asked_at`; how many were new to us.
+    def sync(self, firing: Iterable[Told], *, asked_at: datetime, believed: bool) -> Taken:
+        """Make the signals what Prometheus said at `asked_at`.
 
         What does not fire is resolved only when the data is `believed` (fresh), and only
         when it was not told again since Prometheus was asked. Errors: JournalUnavailable.
         """
-        with self._database.transaction() as database:
-            telling = _Telling(database, Source.RECONCILE, asked_at)
+        with self._telling(Source.RECONCILE, asked_at) as telling:
             for item in firing:
                 telling.firing(item)
             if believed:
                 telling.resolve_unseen()
-            found = telling.finish()
-            if found:
-                counts = _json({"accepted": found})
-                database.do("add_delivery", at=to_text(asked_at), source="reconcile", counts=counts)
-        return found
+            telling.write()
+            if telling.taken.new:
+                telling.delivered({"accepted": telling.taken.new})
+        return telling.taken
+
+    @contextmanager
+    def _telling(self, source: Source, now: datetime) -> Iterator["_Telling"]:
+        """One transaction. What is kept in memory is kept only when it has reached the disk."""
+        with self._lock:
+            with self._database.transaction() as database:
+                firing, self._firing = self._firing or _load(database), None
+                yield _Telling(database, firing, source, now)
+            self._firing = firing
+
+
+def _load(database: Database) -> Firing:
+    return Firing(
+        Signal(
+            row["id"],
+            row["incident_id"],
+            (row["name"], row["runbook"], row["target"]),
+            row["source"],
+            row["identity"],
+            row["received_at"],
+        )
+        for row in database.all("firing_signals")
+    )
 
 
 class _Telling:
-    """One transaction's view of the signals that fire."""
+    """One transaction: what is told is compared one by one, and written together."""
 
-    def __init__(self, database: Database, source: Source, now: datetime) -> None:
+    def __init__(self, database: Database, firing: Firing, source: Source, now: datetime) -> None:
         self._database = database
+        self._firing = firing
         self._source = source
-        self._at = to_text(now)
         self._now = now
-        self._seen: set[int] = set()
-        self._found = 0
-        self._by_identity: dict[str, _Known] = {}
-        self._by_place: dict[tuple[str, str, str], list[_Known]] = {}
-        self._incidents = {
+        self._at = to_text(now)
+        self._text_of = lru_cache(to_text)  # alerts of one group often began together
+        self._signals: list[Row] = []
+        self._resolved: dict[str, Row] = {}  # by identity
+        self._events: list[Row] = []
+        self._new = 0
+        self._opened: list[Opened] = []
+        self._incidents: dict[tuple[str, str], int] = {
             (row["runbook"], row["target"]): row["id"] for row in database.all("open_incidents")
         }
-        for row in database.all("firing_signals"):
-            self._remember(
-                row["name"],
-                _Known(
-                    row["id"],
-                    row["incident_id"],
-                    row["runbook"],
-                    row["target"],
-                    row["source"],
-                    row["identity"],
-                    row["last_seen_at"],
-                ),
-            )
+        self._next_id = database.all("last_signal")[0]["id"] + 1
+
+    @property
+    def taken(self) -> Taken:
+        return Taken(self._new, tuple(self._opened))
 
     def firing(self, told: Told) -> None:
-        known = self._find(told)
+        identity, place = identity_of(told.alert.labels), _place(told)
+        known = self._find(identity, told, place)
         if known is not None:
-            self._seen.add(known.id)
+            known.seen_at = max(known.seen_at, self._at)
             return
-        plan, alert = told.plan, told.alert
-        incident_id = self._incident(plan.runbook.id, plan.target.key)
-        identity = _json(alert.labels)
-        starts_at = (
-            self._at if alert.starts_at is None else to_text(min(alert.starts_at, self._now))
-        )
-        signal_id = self._database.do(
-            "add_signal",
-            incident_id=incident_id,
-            name=alert.name,
-            identity=identity,
-            fingerprint=alert.fingerprint,
-            source=self._source.value,
-            starts_at=starts_at,
-            at=self._at,
-        )
-        if signal_id is None:
-            raise AssertionError("an insert gives an id")
-        self._seen.add(signal_id)
-        self._found += 1
-        where = (incident_id, plan.runbook.id, plan.target.key)
-        self._remember(alert.name, _Known(signal_id, *where, self._source, identity, self._at))
-        detail = {"alert": alert.name, "source": self._source, "labels": alert.labels}
-        self._event(incident_id, "alert_firing", detail)
+        if identity in self._resolved:  # in this telling; at most one signal of it may fire
+            self.write()
+        alert = told.alert
+        began = self._now if alert.starts_at is None else min(alert.starts_at, self._now)
+        incident_id = self._incident(place, began)
+        signal = Signal(self._next_id, incident_id, place, self._source.value, identity, self._at)
+        self._next_id += 1
+        self._new += 1
+        self._firing.add(signal)
+        told_by = alert.fingerprint, signal.source, self._text_of(began), self._at
+        self._signals.append((signal.id, incident_id, alert.name, identity, *told_by))
+        words = f'"signal": {signal.id}, "source": "{signal.source}"'
+        self._event(incident_id, "alert_firing", f'{{"alert": {_quoted(alert.name)}, {words}}}')
 
     def resolved(self, told: Told) -> None:
-        known = self._find(told)
+        known = self._find(identity_of(told.alert.labels), told, _place(told))
         if known is not None:
             self._resolve(known)
 
     def resolve_unseen(self) -> None:
         """Whatever fires for us and was neither named now nor told since."""
-        for known in list(self._by_identity.values()):
-            if known.id not in self._seen and known.last_seen_at < self._at:
-                self._resolve(known)
+        for known in self._firing.unseen_since(self._at):
+            self._resolve(known)
 
-    def finish(self) -> int:
-        """How many signals were new."""
-        self._database.many("see_signal", [{"id": row, "at": self._at} for row in self._seen])
-        return self._found
+    def write(self) -> None:
+        # A signal that is new and resolved in one telling is inserted, then resolved.
+        self._database.many("add_signal", self._signals)
+        self._database.many("resolve_signal", list(self._resolved.values()))
+        self._database.many("add_incident_event", self._events)
+        self._signals, self._resolved, self._events = [], {}, []
 
-    def _find(self, told: Told) -> _Known | None:
-        """The same labels; or, told by the other source, labels that differ only by added ones."""
-        known = self._by_identity.get(_json(told.alert.labels))
-        if known is not None:
-            return known
-        place = (told.alert.name, told.plan.runbook.id, told.plan.target.key)
-        for other in self._by_place.get(place, ()):
-            if (
-                other.source != self._source
-                and other.identity in self._by_identity
-                and is_same_alert(json.loads(other.identity), told.alert.labels)
-            ):
-                return other
-        return None
+    def delivered(self, counts: Mapping[str, int]) -> None:
+        source = self._source.value
+        self._database.do("add_delivery", at=self._at, source=source, counts=_json(counts))
+        self._database.do("forget_deliveries", keep=KEPT_DELIVERIES)
 
-    def _remember(self, name: str, known: _Known) -> None:
-        self._by_identity[known.identity] = known
-        self._by_place.setdefault((name, known.runbook, known.target), []).append(known)
+    def _find(self, identity: str, told: Told, place: Place) -> Signal | None:
+        return self._firing.find(identity, told.alert.labels, place, OTHER[self._source])
 
-    def _resolve(self, known: _Known) -> None:
-        self._database.do("resolve_signal", id=known.id, at=self._at)
-        del self._by_identity[known.identity]
-        self._seen.discard(known.id)
-        self._event(known.incident_id, "alert_resolved", {"source": self._source})
+    def _resolve(self, known: Signal) -> None:
+        self._firing.remove(known)
+        self._resolved[known.identity] = (self._at, known.id)
+        detail = _json({"alert": known.place[0], "signal": known.id, "source": self._source.value})
+        self._event(known.incident_id, "alert_resolved", detail)
 
-    def _incident(self, runbook: str, target: str) -> int:
+    def _incident(self, place: Place, began: datetime) -> int:
+        _, runbook, target = place
         incident_id = self._incidents.get((runbook, target))
         if incident_id is None:
             incident_id = self._database.do(
@@ -174,19 +184,27 @@ class _Telling:
             if incident_id is None:
                 raise AssertionError("an insert gives an id")
             self._incidents[runbook, target] = incident_id
-            self._event(incident_id, "incident_opened", {"runbook": runbook, "target": target})
+            self._opened.append(Opened(runbook, (self._now - began).total_seconds()))
+            self._event(
+                incident_id, "incident_opened", _json({"runbook": runbook, "target": target})
+            )
         return incident_id
 
-    def _event(self, incident_id: int, kind: str, detail: Mapping[str, object]) -> None:
-        self._database.do(
-            "add_event",
-            at=self._at,
-            incident_id=incident_id,
-            run_id=None,
-            kind=kind,
-            detail=_json(detail),
-        )
+    def _event(self, incident_id: int, kind: str, detail: str) -> None:
+        self._events.append((self._at, incident_id, kind, detail))
 
 
-def _json(value: Mapping[str, object]) -> str:
-    return json.dumps(dict(value), sort_keys=True)
+def _place(told: Told) -> Place:
+    return told.alert.name, told.plan.runbook.id, told.plan.target.key
+
+
+def identity_of(labels: Mapping[str, str]) -> str:
+    """As json.dumps(labels, sort_keys=True) writes it, in half the time: it is asked for most."""
+    return (
+        "{"
+        + ", ".join([f"{_quoted(name)}: {_quoted(labels[name])}" for name in sorted(labels)])
+        + "}"
+    )
+
+
+_json = json.JSONEncoder(sort_keys=True).encode

@@ -10,6 +10,9 @@ from typing import Any
 from remediator.journal.database import Database
 
 LISTED_INCIDENTS = 200
+TOLD_ALERTS = 50
+TOLD_EVENTS = 500
+ALL = 1_000_000_000
 
 
 class Records:
@@ -22,13 +25,31 @@ class Records:
             rows = database.all("incidents_newest_first", limit=LISTED_INCIDENTS)
             return [self._incident(row) for row in rows]
 
-    def incident(self, incident_id: int) -> dict[str, Any] | None:
+    def story(self, incident_id: int) -> dict[str, Any] | None:
+        """As `incident`, at most TOLD_ALERTS and TOLD_EVENTS of it, and how many there are.
+
+        Errors: JournalUnavailable.
+        """
+        found = self.incident(incident_id, alerts=TOLD_ALERTS, events=TOLD_EVENTS)
+        if found is None:
+            return None
+        key = {"incident_id": incident_id}
+        return found | {
+            "alerts_total": self._database.all("signals_in_incident", **key)[0]["total"],
+            "events_total": self._database.all("events_in_incident", **key)[0]["total"],
+        }
+
+    def incident(
+        self, incident_id: int, *, alerts: int = ALL, events: int = ALL
+    ) -> dict[str, Any] | None:
         """With its timeline. Errors: JournalUnavailable."""
         with self._database.transaction() as database:
             row = database.one("incident", id=incident_id)
             if row is None:
                 return None
-            events = database.all("events_of_incident", incident_id=incident_id)
+            rows = database.all(
+                "events_of_incident", incident_id=incident_id, limit=events, alerts=alerts
+            )
             timeline = [
                 {
                     "at": _time(event["at"]),
@@ -36,9 +57,9 @@ class Records:
                     "kind": event["kind"],
                     "detail": json.loads(event["detail"]),
                 }
-                for event in events
+                for event in rows
             ]
-            return {**self._incident(row), "events": timeline}
+            return {**self._incident(row, alerts), "events": timeline}
 
     def runs_in_progress(self) -> dict[str, int]:
         """Target -> runs that hold it. Errors: JournalUnavailable."""
@@ -50,13 +71,19 @@ class Records:
         rows = self._database.all("open_escalations_by_target")
         return {row["target"]: row["total"] for row in rows}
 
+    def approvals_waiting(self) -> dict[str, int]:
+        """Target -> runs that a human is asked about. Errors: JournalUnavailable."""
+        rows = self._database.all("approvals_waiting_by_target")
+        return {row["target"]: row["total"] for row in rows}
+
     def paused(self) -> dict[str, str]:
         """Source -> reason of each pause. Errors: JournalUnavailable."""
         return {row["source"]: row["reason"] for row in self._database.all("pauses")}
 
-    def _incident(self, row: Row) -> dict[str, Any]:
+    def _incident(self, row: Row, limit: int = ALL) -> dict[str, Any]:
         database, key = self._database, {"incident_id": row["id"]}
         call = database.one("escalation_of_incident", **key)
+        issue = database.one("issue_of_incident", **key)
         return {
             "id": row["id"],
             "target": row["target"],
@@ -64,10 +91,13 @@ class Records:
             "state": "open" if row["closed_at"] is None else "closed",
             "opened_at": _time(row["opened_at"]),
             "closed_at": _time(row["closed_at"]),
-            "alerts": [_alert(signal) for signal in database.all("signals_of_incident", **key)],
+            "alerts": [
+                _alert(signal) for signal in database.all("signals_of_incident", limit=limit, **key)
+            ],
             "runs": [self._run(run) for run in database.all("runs_of_incident", **key)],
             "escalated": call
             and {"at": _time(call["at"]), "reason": call["reason"], "summary": call["summary"]},
+            "issue": issue and issue["url"],
         }
 
     def _run(self, row: Row) -> dict[str, Any]:

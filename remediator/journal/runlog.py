@@ -1,4 +1,4 @@
-"""Keeps runs: judged, claimed, each step's intent and outcome, ended; and open calls for help.
+"""Keeps runs: judged, claimed, each step's intent and outcome, ended; and that help is needed.
 
 Rule: a claim is one transaction that re-reads what the guards count and writes what they
 said; an intent is on disk before its action starts.
@@ -10,19 +10,22 @@ from datetime import datetime, timedelta
 from sqlite3 import Row
 
 from remediator.journal.database import Database, to_text, to_time
+from remediator.journal.orders import approval, deploy_lock, works
+from remediator.notices import severity_of
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
 from remediator.policy import Step
 from remediator.runs import (
     ACTIVE,
     Allowed,
+    Approval,
     Change,
     Ending,
-    Escalation,
     Incident,
     Judgement,
     Ledger,
     PastRun,
+    Question,
     Run,
     StepRecord,
 )
@@ -33,12 +36,17 @@ STAYS_TOLD = timedelta(minutes=15)
 
 class RunLog:
     def __init__(
-        self, database: Database, memory: timedelta, on_change: Callable[[Change], None]
+        self,
+        database: Database,
+        memory: timedelta,
+        on_change: Callable[[Change], None],
+        on_escalated: Callable[[Reason], None] = lambda _: None,
     ) -> None:
-        """`memory`: how far back the guards look. `on_change` is told after each commit."""
+        """`memory`: how far back the guards look. Both callbacks are told after each commit."""
         self._database = database
         self._memory = memory
         self._on_change = on_change
+        self._on_escalated = on_escalated
 
     # -- what there is to do -------------------------------------------------------------
 
@@ -47,28 +55,41 @@ class RunLog:
         with self._database.transaction() as database:
             return [self._incident(row) for row in database.all("open_incidents")]
 
-    def close_mended(self, now: datetime) -> int:
-        """Close every incident whose alerts are all gone; a run still blocked is cancelled.
+    def incident(self, incident_id: int) -> Incident | None:
+        """As it is now; None when it is closed. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            rows = database.all("open_incident_again", id=incident_id)
+            return self._incident(rows[0]) if rows else None
 
-        One that a human was called for stays open for STAYS_TOLD at least.
+    def close_mended(self, now: datetime) -> list[str]:
+        """Close every incident whose alerts are all gone; a run still waiting is cancelled.
+
+        The runbook entry of each that was closed. One whose success is still watched stays
+        open; one that a human was called for does for STAYS_TOLD at least.
 
         Errors: JournalUnavailable.
         """
-        cancelled: list[Row] = []
+        told: list[tuple[Row, State, Reason | None]] = []
         with self._database.transaction() as database:
             told_before = to_text(now - STAYS_TOLD)
-            rows = database.all("incidents_without_fault", told_before=told_before)
+            rows = database.all(
+                "incidents_without_fault", told_before=told_before, now=to_text(now)
+            )
             for row in rows:
                 waiting = database.one("open_run_of_incident", incident_id=row["id"])
                 if waiting is not None:
-                    cancelled.append(waiting)
+                    told.append((waiting, State.CANCELLED, Reason.RESOLVED))
                     gone = "the alert cleared before anything was touched"
                     self._end(waiting, Ending(State.CANCELLED, Reason.RESOLVED, gone), now)
+                for watched in database.all("watched_runs", incident_id=row["id"]):
+                    told.append((watched, State.HELD, None))
+                    database.do("hold_run", id=watched["id"])
+                    self._event(now, row["id"], watched["id"], f"run_{State.HELD}", {})
                 database.do("close_incident", id=row["id"], at=to_text(now))
                 self._event(now, row["id"], None, "incident_closed", {})
-        for row in cancelled:
-            self._tell(row, State.CANCELLED, Reason.RESOLVED)
-        return len(rows)
+        for run, state, reason in told:
+            self._tell(run, state, reason)
+        return [row["runbook"] for row in rows]
 
     # -- a run ---------------------------------------------------------------------------
 
@@ -78,10 +99,11 @@ class RunLog:
         plan: Plan,
         judge: Callable[[Ledger], Judgement],
         now: datetime,
-    ) -> Run:
+    ) -> Run | None:
         """Judge the incident's waiting run, or a new one, and write what was said.
 
-        Only when its state comes back CLAIMED may anything be touched.
+        Only when its state comes back CLAIMED may anything be touched. None: the incident has
+        been closed since it was looked at.
         Errors: JournalUnavailable; then nothing is claimed.
         """
         with self._database.transaction() as database:
@@ -91,31 +113,30 @@ class RunLog:
                 database.do("add_run", incident_id=incident_id, at=to_text(now), **place)
                 row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
-                raise AssertionError("a run that was just added is there")
-            storm = database.one("storm")
-            storm_at = to_time(storm["at"]) if storm is not None else None
-            judgement = judge(Ledger(self.past(now, but=row["id"]), storm_at))
+                return None
+            judgement = judge(self._ledger(row["id"], now))
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))
             first = judgement.blocks[0] if judgement.blocks else None
             reason = first.reason if first else None
-            changed = judgement.state is not State.BLOCKED or row["reason"] != reason
-            database.do(
-                "judge_run",
-                id=row["id"],
-                state=judgement.state.value,
-                reason=reason,
-                detail=first.detail if first else "",
-                at=to_text(now),
-            )
+            changed = row["state"] != judgement.state or row["reason"] != reason
+            told = {"reason": reason, "detail": first.detail if first else ""}
+            state = judgement.state.value
+            database.do("judge_run", id=row["id"], state=state, at=to_text(now), **told)
             self._write_guards(row["id"], judgement)
+            if judgement.asks is not None:
+                self._ask(row["id"], incident_id, plan, judgement.asks, now)
             if changed:
-                detail = {"reason": reason, "detail": first.detail if first else ""}
-                self._event(now, incident_id, row["id"], f"run_{judgement.state}", detail)
+                self._event(now, incident_id, row["id"], f"run_{judgement.state}", told)
             judged = self._run(row["id"])
         if changed:
             self._tell(row, judged.state, reason)
         return judged
+
+    def ledger(self, run_id: int, now: datetime) -> Ledger:
+        """What the guards count, but the run itself. Errors: JournalUnavailable."""
+        with self._database.transaction():
+            return self._ledger(run_id, now)
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None:
         """Write that the step is about to be taken; its row, or None when it never may be again.
@@ -134,7 +155,11 @@ class RunLog:
             if row is None:
                 return None
             run = self._move(run_id, State.EXECUTING, now, {"step": step.id})
-        self._tell(run, State.EXECUTING, None)
+            incident = {"incident_id": run["incident_id"]}
+            is_first = database.all("steps_before", **incident, id=row)[0]["total"] == 0
+            told_at = to_time(database.all("signal_that_leads", **incident)[0]["received_at"])
+        since = (now - told_at).total_seconds() if is_first else None
+        self._tell(run, State.EXECUTING, None, seconds_to_act=since)
         return row
 
     def outcome(
@@ -173,9 +198,8 @@ class RunLog:
             self._end(row, ending, now)
             lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
         since = (now - to_time(lead["starts_at"])).total_seconds()
-        self._tell(
-            row, ending.state, ending.reason, since if ending.state is State.EFFECTIVE else None
-        )
+        mended = since if ending.state is State.EFFECTIVE else None
+        self._tell(row, ending.state, ending.reason, mended)
 
     def interrupt_all(self, now: datetime) -> int:
         """At start: whatever a dead process left is interrupted. Errors: JournalUnavailable."""
@@ -206,35 +230,27 @@ class RunLog:
         """Open the incident's one call for a human. Errors: JournalUnavailable."""
         with self._database.transaction() as database:
             words = {"runbook": runbook, "reason": reason.value, "summary": summary}
-            at = to_text(now)
-            if database.do("add_escalation", incident_id=incident_id, at=at, **words) is not None:
+            lead = database.all("signal_that_leads", incident_id=incident_id)[0]
+            key = {
+                "incident_id": incident_id,
+                "severity": severity_of(json.loads(lead["identity"])),
+            }
+            called = database.do("add_escalation", at=to_text(now), **key, **words) is not None
+            if called:
                 self._event(now, incident_id, None, "escalated", words)
-
-    def escalations(self) -> list[Escalation]:
-        """Every call that is not cleared. Errors: JournalUnavailable."""
-        return [
-            Escalation(
-                incident_id=row["incident_id"],
-                target=row["target"],
-                runbook=row["runbook"],
-                reason=Reason(row["reason"]),
-                summary=row["summary"],
-                sent_at=to_time(row["sent_at"]) if row["sent_at"] else None,
-                is_open=row["closed_at"] is None,
-            )
-            for row in self._database.all("escalations_to_send")
-        ]
-
-    def paged(self, incident_id: int, now: datetime, *, cleared: bool) -> None:
-        """The pager took the call, or its end. Errors: JournalUnavailable."""
-        name = "escalation_cleared" if cleared else "escalation_sent"
-        with self._database.transaction() as database:
-            database.do(name, incident_id=incident_id, at=to_text(now))
+        if called:
+            self._on_escalated(reason)
 
     def _tell(
-        self, row: Row, state: State, reason: Reason | None, seconds_to_mend: float | None = None
+        self,
+        row: Row,
+        state: State,
+        reason: Reason | None,
+        seconds_to_mend: float | None = None,
+        seconds_to_act: float | None = None,
     ) -> None:
-        self._on_change(Change(row["runbook"], row["target"], state, reason, seconds_to_mend))
+        place = row["runbook"], row["target"]
+        self._on_change(Change(*place, state, reason, seconds_to_mend, seconds_to_act))
 
     # -- inside a transaction ------------------------------------------------------------
 
@@ -270,7 +286,36 @@ class RunLog:
                 StepRecord(s["id"], s["step_id"], to_time(s["intent_at"]), s["outcome"])
                 for s in database.all("steps_of_run", run_id=run_id)
             ),
+            acted_at=to_time(row["acted_at"]) if row["acted_at"] else None,
+            ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
+            hold_until=to_time(row["hold_until"]) if row["hold_until"] else None,
+            approval=self._approval(run_id),
         )
+
+    def _ledger(self, run_id: int, now: datetime) -> Ledger:
+        database = self._database
+        storm, deploy = database.one("storm"), database.one("last_deploy")
+        return Ledger(
+            past=self.past(now, but=run_id),
+            storm_at=to_time(storm["at"]) if storm is not None else None,
+            deploy=deploy_lock(deploy) if deploy is not None else None,
+            maintenance=works(database, now),
+            approval=self._approval(run_id),
+        )
+
+    def _approval(self, run_id: int) -> Approval | None:
+        return next(map(approval, self._database.all("approval", run_id=run_id)), None)
+
+    def _ask(
+        self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime
+    ) -> None:
+        expires_at = to_text(asks.expires_at)
+        asked = {"plan_hash": asks.plan_hash, "plan": json.dumps(plan.shown)}
+        self._database.do(
+            "ask_approval", run_id=run_id, at=to_text(now), expires_at=expires_at, **asked
+        )
+        detail = {"plan_hash": asks.plan_hash, "expires_at": expires_at}
+        self._event(now, incident_id, run_id, "approval_asked", detail)
 
     def past(self, now: datetime, *, but: int | None = None) -> tuple[PastRun, ...]:
         """What the guards count, `but` the run that is judged. Errors: JournalUnavailable."""
@@ -307,6 +352,8 @@ class RunLog:
 
     def _move(self, run_id: int, state: State, now: datetime, detail: Mapping[str, object]) -> Row:
         row = self._database.all("run", id=run_id)[0]
+        if row["ended_at"] is not None:
+            raise AssertionError(f"run {run_id} has ended and cannot become {state}")
         self._database.do("move_run", id=run_id, state=state.value, at=to_text(now))
         self._event(now, row["incident_id"], run_id, f"run_{state}", detail)
         return row
@@ -323,6 +370,7 @@ class RunLog:
             detail=ending.detail,
             findings=json.dumps(findings),
             at=to_text(now),
+            hold_until=to_text(ending.hold_until) if ending.hold_until else None,
         )
         detail = {"reason": ending.reason, "detail": ending.detail}
         self._event(now, row["incident_id"], row["id"], f"run_{ending.state}", detail)

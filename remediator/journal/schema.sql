@@ -1,4 +1,4 @@
--- The journal, version 4. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 6. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -15,6 +15,7 @@ CREATE TABLE incidents (
     opened_at TEXT NOT NULL,
     closed_at TEXT
 ) STRICT;
+CREATE INDEX closed_incidents ON incidents (closed_at) WHERE closed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_open_incident ON incidents (runbook, target) WHERE closed_at IS NULL;
 
 -- An alert of an incident, from the first time it was told until it was resolved.
@@ -27,11 +28,11 @@ CREATE TABLE signals (
     source TEXT NOT NULL CHECK (source IN ('webhook', 'reconcile')),
     starts_at TEXT NOT NULL,
     received_at TEXT NOT NULL,
-    last_seen_at TEXT NOT NULL,
     resolved_at TEXT
 ) STRICT;
 CREATE UNIQUE INDEX one_firing_signal ON signals (identity) WHERE resolved_at IS NULL;
 CREATE INDEX signals_of_incident ON signals (incident_id);
+CREATE INDEX firing_of_incident ON signals (incident_id) WHERE resolved_at IS NULL;
 
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
@@ -47,14 +48,17 @@ CREATE TABLE runs (
     acted_at TEXT,
     verified_at TEXT,
     ended_at TEXT,
-    findings TEXT NOT NULL DEFAULT '[]'
+    findings TEXT NOT NULL DEFAULT '[]',
+    hold_until TEXT
 ) STRICT;
 CREATE INDEX runs_of_incident ON runs (incident_id);
+CREATE INDEX runs_of_entry ON runs (runbook, target, id) WHERE claimed_at IS NOT NULL;
 CREATE INDEX runs_claimed ON runs (claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_active_run_per_target ON runs (target)
     WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted');
 CREATE UNIQUE INDEX one_open_run_per_incident ON runs (incident_id)
-    WHERE state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+    WHERE state IN ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying',
+                    'interrupted');
 
 -- The latest verdict of every guard on a run.
 CREATE TABLE guards (
@@ -94,10 +98,29 @@ CREATE TABLE escalations (
     reason TEXT NOT NULL,
     summary TEXT NOT NULL,
     sent_at TEXT,
+    cleared_at TEXT,
+    severity TEXT NOT NULL DEFAULT 'P1'
+) STRICT;
+
+-- What is told of an urgent incident while it is worked on; one in an incident.
+CREATE TABLE progress (
+    incident_id INTEGER PRIMARY KEY REFERENCES incidents (id),
+    severity TEXT NOT NULL,
+    sent_at TEXT,
     cleared_at TEXT
 ) STRICT;
 
--- The timeline and the audit log: append-only.
+-- The issue that is, or is not, written about a closed incident.
+CREATE TABLE issues (
+    incident_id INTEGER PRIMARY KEY REFERENCES incidents (id),
+    state TEXT NOT NULL CHECK (state IN ('unwanted', 'wanted', 'created', 'given_up')),
+    due_at TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    url TEXT
+) STRICT;
+CREATE INDEX issues_to_write ON issues (due_at) WHERE state = 'wanted';
+
+-- The timeline and the audit log: append-only, until a journal's retention is over.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
@@ -108,7 +131,16 @@ CREATE TABLE events (
 ) STRICT;
 CREATE TRIGGER events_never_change BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE INDEX events_of_incident ON events (incident_id);
+
+-- Holds a row only within a transaction that prunes; nothing younger than it ever goes.
+CREATE TABLE pruning (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    before TEXT NOT NULL
+) STRICT;
 CREATE TRIGGER events_never_go BEFORE DELETE ON events
+WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE OLD.at < before)
+    OR EXISTS (SELECT 1 FROM incidents WHERE id = OLD.incident_id AND closed_at IS NULL)
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
 -- Orders of humans to begin nothing: one for each place where it can be ordered.
@@ -136,4 +168,45 @@ CREATE TABLE storm (
     at TEXT NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 4;
+-- What a human is asked about a run, with the plan as it was shown, and the answer.
+CREATE TABLE approvals (
+    run_id INTEGER PRIMARY KEY REFERENCES runs (id),
+    plan_hash TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    decision TEXT CHECK (decision IN ('approved', 'denied')),
+    by TEXT NOT NULL DEFAULT '',
+    decided_at TEXT
+) STRICT;
+
+-- Deployments, by whoever took the lock. One that is not released ends at its time.
+CREATE TABLE deploy_locks (
+    id INTEGER PRIMARY KEY,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    released_at TEXT
+) STRICT;
+
+-- Work of humans on a target, or on everything (NULL).
+CREATE TABLE maintenance (
+    id INTEGER PRIMARY KEY,
+    target TEXT,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    ended_at TEXT
+) STRICT;
+
+-- Which journal it is, for marks outside of it; and when it was last proved to be writable.
+CREATE TABLE journal (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    mark TEXT NOT NULL,
+    written_at TEXT
+) STRICT;
+INSERT INTO journal (only, mark) VALUES (1, lower(hex(randomblob(8))));
+
+PRAGMA user_version = 6;

@@ -8,6 +8,9 @@ DELETE FROM deliveries WHERE id <= (SELECT max(id) FROM deliveries) - :keep;
 INSERT INTO events (at, incident_id, run_id, kind, detail)
 VALUES (:at, :incident_id, :run_id, :kind, :detail);
 
+-- name: add_incident_event
+INSERT INTO events (at, incident_id, kind, detail) VALUES (?, ?, ?, ?);
+
 -- name: open_incident
 INSERT INTO incidents (runbook, target, opened_at) VALUES (:runbook, :target, :at);
 
@@ -16,6 +19,11 @@ SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
 FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
 WHERE i.closed_at IS NULL ORDER BY i.id;
 
+-- name: open_incident_again
+SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
+FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
+WHERE i.closed_at IS NULL AND i.id = :id;
+
 -- name: incidents_without_fault
 SELECT id, runbook, target FROM incidents i
 WHERE closed_at IS NULL
@@ -23,30 +31,36 @@ WHERE closed_at IS NULL
                   WHERE e.incident_id = i.id AND e.at > :told_before)
   AND NOT EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
-                  AND r.state IN ('claimed', 'executing', 'verifying', 'interrupted'));
+                  AND (r.state IN ('claimed', 'executing', 'verifying', 'interrupted')
+                       OR r.state = 'effective' AND r.hold_until > :now));
 
 -- name: close_incident
 UPDATE incidents SET closed_at = :at WHERE id = :id;
 
 -- name: firing_signals
-SELECT s.id, s.name, s.identity, s.source, s.last_seen_at, s.incident_id, i.runbook, i.target
-FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL;
+SELECT s.id, s.name, s.identity, s.source, s.received_at, s.incident_id, i.runbook, i.target
+FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL ORDER BY s.id;
+
+-- name: last_signal
+SELECT coalesce(max(id), 0) AS id FROM signals;
 
 -- name: add_signal
-INSERT INTO signals (incident_id, name, identity, fingerprint, source, starts_at, received_at,
-                     last_seen_at)
-VALUES (:incident_id, :name, :identity, :fingerprint, :source, :starts_at, :at, :at);
-
--- name: see_signal
-UPDATE signals SET last_seen_at = :at WHERE id = :id;
+INSERT INTO signals (id, incident_id, name, identity, fingerprint, source, starts_at, received_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: resolve_signal
-UPDATE signals SET resolved_at = :at WHERE id = :id AND resolved_at IS NULL;
+UPDATE signals SET resolved_at = ? WHERE id = ? AND resolved_at IS NULL;
 
 -- name: signal_that_leads
+-- The oldest that fires, or the newest; by an index each, however many there are.
 SELECT identity, starts_at, received_at, resolved_at IS NULL AS firing FROM signals
-WHERE incident_id = :incident_id
-ORDER BY resolved_at IS NULL DESC, CASE WHEN resolved_at IS NULL THEN id ELSE -id END LIMIT 1;
+WHERE id = coalesce(
+    (SELECT id FROM signals WHERE incident_id = :incident_id AND resolved_at IS NULL
+     ORDER BY id LIMIT 1),
+    (SELECT id FROM signals WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1));
+
+-- name: steps_before
+SELECT count(*) AS total FROM steps WHERE incident_id = :incident_id AND id < :id;
 
 -- name: last_run
 SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1;
@@ -56,7 +70,15 @@ SELECT * FROM runs WHERE id = :id;
 
 -- name: open_run_of_incident
 SELECT * FROM runs WHERE incident_id = :incident_id
-  AND state IN ('blocked', 'claimed', 'executing', 'verifying', 'interrupted');
+  AND state IN ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying',
+                'interrupted');
+
+-- name: watched_runs
+SELECT * FROM runs WHERE incident_id = :incident_id AND state = 'effective'
+  AND hold_until IS NOT NULL;
+
+-- name: hold_run
+UPDATE runs SET state = 'held' WHERE id = :id AND state = 'effective';
 
 -- name: active_runs
 SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying');
@@ -79,8 +101,10 @@ WHERE claimed_at >= :since OR ended_at >= :since OR ended_at IS NULL OR recency 
 ORDER BY id;
 
 -- name: add_run
+-- Not in an incident that has been closed since somebody looked.
 INSERT INTO runs (incident_id, runbook, target, state, created_at)
-VALUES (:incident_id, :runbook, :target, 'blocked', :at);
+SELECT id, :runbook, :target, 'blocked', :at FROM incidents
+WHERE id = :incident_id AND closed_at IS NULL;
 
 -- name: judge_run
 UPDATE runs SET state = :state, reason = :reason, detail = :detail,
@@ -89,17 +113,21 @@ UPDATE runs SET state = :state, reason = :reason, detail = :detail,
                          ELSE :at END,
     claimed_at = CASE WHEN :state = 'claimed' THEN :at END,
     ended_at = CASE WHEN :state = 'skipped' THEN :at END
-WHERE id = :id AND state = 'blocked';
+WHERE id = :id AND state IN ('blocked', 'awaiting_approval');
 
 -- name: move_run
 UPDATE runs SET state = :state,
     acted_at = CASE WHEN :state = 'verifying' THEN coalesce(acted_at, :at) ELSE acted_at END
-WHERE id = :id;
+WHERE id = :id AND ended_at IS NULL;
 
 -- name: end_run
-UPDATE runs SET state = :state, reason = :reason, detail = :detail, findings = :findings,
-    ended_at = :at, verified_at = CASE WHEN acted_at IS NULL THEN NULL ELSE :at END
-WHERE id = :id AND ended_at IS NULL;
+-- A success that is watched may still turn out to have been none.
+UPDATE runs SET state = :state, reason = :reason, detail = :detail,
+    findings = CASE WHEN state = 'effective' THEN findings ELSE :findings END,
+    ended_at = coalesce(ended_at, :at),
+    verified_at = CASE WHEN acted_at IS NULL THEN NULL ELSE coalesce(verified_at, :at) END,
+    hold_until = :hold_until
+WHERE id = :id AND (ended_at IS NULL OR state = 'effective');
 
 -- name: forget_guards
 DELETE FROM guards WHERE run_id = :run_id;
@@ -121,11 +149,11 @@ WHERE id = :id AND outcome IS NULL;
 SELECT incident_id, run_id, step_id FROM steps WHERE id = :id;
 
 -- name: add_escalation
-INSERT INTO escalations (incident_id, at, runbook, reason, summary)
-VALUES (:incident_id, :at, :runbook, :reason, :summary) ON CONFLICT DO NOTHING;
+INSERT INTO escalations (incident_id, at, runbook, reason, summary, severity)
+VALUES (:incident_id, :at, :runbook, :reason, :summary, :severity) ON CONFLICT DO NOTHING;
 
 -- name: escalations_to_send
-SELECT e.*, i.target, i.closed_at FROM escalations e JOIN incidents i ON i.id = e.incident_id
+SELECT e.*, i.closed_at FROM escalations e JOIN incidents i ON i.id = e.incident_id
 WHERE e.cleared_at IS NULL ORDER BY e.incident_id;
 
 -- name: escalation_sent
@@ -133,6 +161,39 @@ UPDATE escalations SET sent_at = :at WHERE incident_id = :incident_id;
 
 -- name: escalation_cleared
 UPDATE escalations SET cleared_at = :at WHERE incident_id = :incident_id;
+
+-- name: incidents_without_progress
+SELECT id FROM incidents i WHERE closed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM progress p WHERE p.incident_id = i.id)
+  AND (opened_at <= :before OR EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id));
+
+-- name: add_progress
+INSERT INTO progress (incident_id, severity) VALUES (:incident_id, :severity);
+
+-- name: progress_again
+-- A success that came back is told of anew.
+UPDATE progress SET cleared_at = NULL, sent_at = NULL
+WHERE cleared_at IS NOT NULL AND incident_id IN (
+    SELECT id FROM incidents i WHERE closed_at IS NULL
+      AND EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
+      AND coalesce((SELECT state FROM runs r WHERE r.incident_id = i.id ORDER BY id DESC LIMIT 1),
+                   '') != 'effective');
+
+-- name: progress_to_send
+-- What is mended is told as soon as nothing fires, not when it has been watched for long enough.
+SELECT p.*, i.closed_at IS NOT NULL
+    OR (coalesce((SELECT state FROM runs r WHERE r.incident_id = i.id ORDER BY id DESC LIMIT 1),
+                 '') = 'effective'
+        AND NOT EXISTS (SELECT 1 FROM signals s
+                        WHERE s.incident_id = i.id AND s.resolved_at IS NULL)) AS over
+FROM progress p JOIN incidents i ON i.id = p.incident_id
+WHERE p.cleared_at IS NULL ORDER BY p.incident_id;
+
+-- name: progress_sent
+UPDATE progress SET sent_at = :at WHERE incident_id = :incident_id;
+
+-- name: progress_cleared
+UPDATE progress SET cleared_at = :at WHERE incident_id = :incident_id;
 
 -- name: runs_in_progress_by_target
 SELECT target, count(*) AS total FROM runs
@@ -149,7 +210,10 @@ SELECT * FROM incidents ORDER BY id DESC LIMIT :limit;
 SELECT * FROM incidents WHERE id = :id;
 
 -- name: signals_of_incident
-SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id;
+SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id LIMIT :limit;
+
+-- name: signals_in_incident
+SELECT count(*) AS total FROM signals WHERE incident_id = :incident_id;
 
 -- name: runs_of_incident
 SELECT * FROM runs WHERE incident_id = :incident_id ORDER BY id;
@@ -164,7 +228,17 @@ SELECT * FROM steps WHERE run_id = :run_id ORDER BY id;
 SELECT at, reason, summary, cleared_at FROM escalations WHERE incident_id = :incident_id;
 
 -- name: events_of_incident
-SELECT at, run_id, kind, detail FROM events WHERE incident_id = :incident_id ORDER BY id;
+-- Of alerts the first :alerts only: a thousand of them must not hide what was done.
+SELECT at, run_id, kind, detail FROM events
+WHERE incident_id = :incident_id
+  AND (kind NOT IN ('alert_firing', 'alert_resolved')
+       OR id <= coalesce((SELECT id FROM events WHERE incident_id = :incident_id
+                          AND kind IN ('alert_firing', 'alert_resolved')
+                          ORDER BY id LIMIT 1 OFFSET :alerts - 1), 9e18))
+ORDER BY id LIMIT :limit;
+
+-- name: events_in_incident
+SELECT count(*) AS total FROM events WHERE incident_id = :incident_id;
 
 -- name: pauses
 SELECT source, reason, by, at, until FROM pauses ORDER BY at, source;
@@ -184,3 +258,146 @@ SELECT at FROM storm;
 
 -- name: saw_storm
 INSERT OR REPLACE INTO storm (only, at) VALUES (1, :at);
+
+-- name: prove
+UPDATE journal SET written_at = :at;
+
+-- name: mark
+SELECT mark FROM journal;
+
+-- name: incident_to_forget
+-- The newest runs of an entry on a target stay, as in past_runs.
+SELECT id FROM incidents i WHERE closed_at < :before
+  AND NOT EXISTS (SELECT 1 FROM escalations e
+                  WHERE e.incident_id = i.id AND e.cleared_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM progress p
+                  WHERE p.incident_id = i.id AND p.cleared_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id AND s.state = 'wanted')
+  AND NOT EXISTS (SELECT 1 FROM events v WHERE v.incident_id = i.id AND v.at >= :before)
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id AND r.claimed_at IS NOT NULL
+                  AND (SELECT count(*) FROM (SELECT 1 FROM runs n WHERE n.runbook = r.runbook
+                       AND n.target = r.target AND n.claimed_at IS NOT NULL AND n.id > r.id
+                       LIMIT 20)) < 20)
+ORDER BY closed_at LIMIT 1;
+
+-- name: begin_pruning
+INSERT INTO pruning (only, before) VALUES (1, :before);
+
+-- name: end_pruning
+DELETE FROM pruning;
+
+-- name: prune_guards
+DELETE FROM guards WHERE rowid IN (SELECT g.rowid FROM guards g JOIN runs r ON r.id = g.run_id
+                                   WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_approvals
+DELETE FROM approvals WHERE run_id IN (SELECT a.run_id FROM approvals a JOIN runs r
+                                       ON r.id = a.run_id
+                                       WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_steps
+DELETE FROM steps WHERE id IN (SELECT s.id FROM steps s JOIN runs r ON r.id = s.run_id
+                               WHERE r.incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_runs
+DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE incident_id = :incident_id LIMIT :limit);
+
+-- name: prune_signals
+DELETE FROM signals WHERE id IN (SELECT id FROM signals WHERE incident_id = :incident_id
+                                 LIMIT :limit);
+
+-- name: prune_escalation
+DELETE FROM escalations WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_progress
+DELETE FROM progress WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_issue
+DELETE FROM issues WHERE incident_id = :incident_id AND :limit > 0;
+
+-- name: prune_events
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id = :incident_id
+                                LIMIT :limit);
+
+-- name: prune_incident
+DELETE FROM incidents WHERE id = :id;
+
+-- name: prune_other_events
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id IS NULL AND at < :before
+                                LIMIT :limit);
+
+-- name: prune_old_deliveries
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < :before
+                                    LIMIT :limit);
+
+-- name: incidents_without_issue
+SELECT id, EXISTS (
+    SELECT 1 FROM incidents p JOIN runs r ON r.incident_id = p.id AND r.state IN ('effective', 'held')
+    WHERE p.runbook = i.runbook AND p.target = i.target AND p.id < i.id
+      AND p.closed_at >= strftime('%Y-%m-%dT%H:%M:%fZ', i.opened_at, '-1 day')) AS came_back
+FROM incidents i WHERE closed_at >= :since
+  AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id)
+ORDER BY id LIMIT :limit;
+
+-- name: add_issue
+INSERT INTO issues (incident_id, state, due_at) VALUES (:incident_id, :state, :at)
+ON CONFLICT DO NOTHING;
+
+-- name: issues_due
+SELECT incident_id, tries FROM issues WHERE state = 'wanted' AND due_at <= :at
+ORDER BY due_at LIMIT :limit;
+
+-- name: put_off_issue
+UPDATE issues SET due_at = :at, tries = tries + 1
+WHERE incident_id = :incident_id AND state = 'wanted';
+
+-- name: end_issue
+UPDATE issues SET state = :state, url = :url WHERE incident_id = :incident_id;
+
+-- name: issue_of_incident
+SELECT url FROM issues WHERE incident_id = :incident_id;
+
+-- name: approval
+SELECT plan_hash, expires_at, decision, by, decided_at FROM approvals WHERE run_id = :run_id;
+
+-- name: ask_approval
+INSERT OR REPLACE INTO approvals (run_id, plan_hash, plan, asked_at, expires_at)
+VALUES (:run_id, :plan_hash, :plan, :at, :expires_at);
+
+-- name: decide
+UPDATE approvals SET decision = :decision, by = :by, decided_at = :at WHERE run_id = :run_id
+  AND decision IS NULL AND expires_at > :at AND plan_hash = :plan_hash
+  AND EXISTS (SELECT 1 FROM runs r WHERE r.id = :run_id
+              AND r.state IN ('awaiting_approval', 'blocked'));
+
+-- name: open_approvals
+SELECT a.run_id, a.plan_hash, a.plan, a.asked_at, a.expires_at, r.incident_id, r.runbook, r.target
+FROM approvals a JOIN runs r ON r.id = a.run_id
+WHERE a.decision IS NULL AND r.state IN ('awaiting_approval', 'blocked') ORDER BY a.expires_at;
+
+-- name: approvals_waiting_by_target
+SELECT target, count(*) AS total FROM runs WHERE state = 'awaiting_approval' GROUP BY target;
+
+-- name: last_deploy
+SELECT * FROM deploy_locks ORDER BY id DESC LIMIT 1;
+
+-- name: take_deploy_lock
+INSERT INTO deploy_locks (by, reason, at, until) VALUES (:by, :reason, :at, :until);
+
+-- name: release_deploy_lock
+UPDATE deploy_locks SET released_at = :at
+WHERE id = (SELECT max(id) FROM deploy_locks) AND released_at IS NULL;
+
+-- name: disturbing_runs
+SELECT id, runbook, target FROM runs
+WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted') ORDER BY id;
+
+-- name: maintenance
+SELECT * FROM maintenance WHERE ended_at IS NULL AND until > :now ORDER BY id;
+
+-- name: begin_maintenance
+INSERT INTO maintenance (target, by, reason, at, until)
+VALUES (:target, :by, :reason, :at, :until);
+
+-- name: end_maintenance
+UPDATE maintenance SET ended_at = :at WHERE id = :id AND ended_at IS NULL AND until > :at;

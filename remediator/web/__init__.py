@@ -15,12 +15,16 @@ from remediator.journal import Intake, JournalUnavailable, Orders, Records
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.policy import Policy
+from remediator.watchdog import Watchdog
 from remediator.web import api, control, webhook
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application is made of. `wake` must not block; `late` tells of a stuck worker."""
+    """What the application is made of. `wake` must not block; `late` tells of a stuck worker.
+
+    `trouble` says why the journal cannot be written.
+    """
 
     policy: Policy
     token: bytes
@@ -34,6 +38,9 @@ class Parts:
     late: Callable[[], bool]
     clock: Callable[[], datetime]
     version: str
+    watchdog: Watchdog | None = None
+    external_url: str = ""
+    trouble: Callable[[], str | None] = lambda: None
 
 
 def create_app(parts: Parts) -> Flask:
@@ -58,6 +65,9 @@ def create_app(parts: Parts) -> Flask:
     @app.get("/-/ready")
     def ready() -> tuple[Response, int]:
         parts.records.runs_in_progress()  # 503 by its error when the journal cannot be read
+        trouble = parts.trouble()
+        if trouble is not None:
+            raise JournalUnavailable(trouble)
         return healthy()
 
     return app

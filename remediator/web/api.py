@@ -1,13 +1,14 @@
-"""GET /api/v1/...: incidents and status as JSON, for holders of the token.
+"""GET /api/v1/...: incidents and status as JSON, post-mortems as Markdown; with the token.
 
 Rule: reads only.
 """
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
+from remediator import postmortem
 from remediator.web.auth import require_token
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ def blueprint(parts: "Parts") -> Blueprint:
             raise NotFound(f"There is no incident {incident_id}.")
         return jsonify(found)
 
+    @routes.get("/incidents/<int:incident_id>/postmortem")
+    def postmortem_of(incident_id: int) -> Response:
+        story = parts.records.story(incident_id)
+        if story is None:
+            raise NotFound(f"There is no incident {incident_id}.")
+        url = f"{parts.external_url.rstrip('/')}{request.path}"
+        text = postmortem.render(story, url)
+        return Response(text, content_type="text/markdown; charset=utf-8")
+
     @routes.get("/status")
     def status() -> Response:
         return jsonify(
@@ -43,6 +53,17 @@ def blueprint(parts: "Parts") -> Blueprint:
             runs_not_mended=parts.records.runs_not_mended(),
             paused=parts.records.paused(),
             worker_late=parts.late(),
+            watchdog=_watchdog(parts),
         )
 
     return routes
+
+
+def _watchdog(parts: "Parts") -> dict[str, object] | None:
+    if parts.watchdog is None:
+        return None
+    seen_at = parts.watchdog.seen_at
+    return {
+        "last_seen_at": seen_at and seen_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "missing": parts.watchdog.missing(parts.clock()),
+    }

@@ -6,12 +6,14 @@ again; a body that can never be right is 400; an alert without a runbook is 200 
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
-from remediator.alerts import Delivery, Malformed, read_webhook
+from remediator.alerts import Alert, AlertStatus, Delivery, Malformed, read_webhook
+from remediator.metrics import WATCHDOG
 from remediator.outcomes import Reason
 from remediator.planner import triage
 from remediator.web.auth import require_token
@@ -27,12 +29,18 @@ def blueprint(parts: "Parts") -> Blueprint:
     def receive() -> Response:
         require_token(parts.token)
         delivery = _read(parts.max_body_bytes)
-        told, counts = triage(delivery.alerts, parts.policy)
+        alerts, beats = _beats(delivery.alerts, parts)
+        told, counts = triage(alerts, parts.policy)
+        if beats:
+            counts[WATCHDOG] += beats
         if delivery.oversized:
             counts[Reason.OVERSIZED.value] += delivery.oversized
-        parts.intake.deliver(told, counts, parts.clock())
+        taken = parts.intake.deliver(told, counts, parts.clock())
         parts.metrics.alerts_received(counts)
-        if told:
+        parts.metrics.incidents_opened(taken.opened)
+        if delivery.truncated:
+            parts.metrics.delivery_truncated()
+        if told or delivery.truncated:  # what was cut off is read from Prometheus
             parts.wake()
         return jsonify(stored=True, alerts=dict(Counter(counts)))
 
@@ -43,6 +51,17 @@ def blueprint(parts: "Parts") -> Blueprint:
         return response
 
     return routes
+
+
+def _beats(alerts: Sequence[Alert], parts: "Parts") -> tuple[Sequence[Alert], int]:
+    """The alerts but the one that only proves that alerts arrive; how often it was there."""
+    if parts.watchdog is None:
+        return alerts, 0
+    name = parts.watchdog.alert
+    left = [alert for alert in alerts if alert.name != name]
+    if any(alert.name == name and alert.status is AlertStatus.FIRING for alert in alerts):
+        parts.watchdog.seen(parts.clock())
+    return left, len(alerts) - len(left)
 
 
 def _read(max_body_bytes: int) -> Delivery:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.integration import server_versions
+
 FOLDER = Path(__file__).resolve().parent / "compatibility"
 SOURCES = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("sources/*.yml")}
 UNSUPPORTED = yaml.safe_load((FOLDER / "unsupported.yml").read_text())
@@ -45,3 +47,11 @@ def test_what_is_offered_instead_is_emitted(emitted: frozenset[str]) -> None:
 def test_a_source_says_where_its_names_are_from(source: dict[str, Any]) -> None:
     assert source.keys() == {"title", "repository", "commit", "paths", "names"}
     assert source["names"] == sorted(set(source["names"]))
+
+
+def test_the_servers_that_are_told_are_those_that_the_tests_start() -> None:
+    told = yaml.safe_load((FOLDER / "servers.yml").read_text())["always"]
+    started = [*server_versions.POSTGRES, *server_versions.REDIS]
+
+    versions = {version for found in told.values() for version in found if "Debian" not in version}
+    assert versions == {packed.version for packed in started}

@@ -16,6 +16,16 @@ def test_a_fault_is_mended_without_a_human(world: World, fault: Fault) -> None:
     mended = run_fault(world, fault)
 
     assert 0 <= mended.webhook <= mended.acted <= mended.done <= mended.verified
+    incident = next(i for i in incidents(world) if i["target"] == fault.target)
+    if incident["alerts"][0]["labels"]["severity"] == "P0":
+        name = f"P0 incident {incident['id']}"
+        until(lambda: f"{name} resolved: {fault.target}: mended by" in channel(world), "its end")
+        assert f"{name} acknowledged" in channel(world)
+
+
+def channel(world: World) -> str:
+    """All that was said in #incidents."""
+    return httpx.get(world.url(world.ports.pager, "/"), trust_env=False, timeout=10).text
 
 
 @pytest.mark.timeout(400)

@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from typing_extensions import override
 
 from remediator.actions import ACTIONS, Clients
 from remediator.ports import Action
+from remediator.topology import Target
 from tests.http_fakes import served
 
 POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "stackmedic-demo/postgres:15")
@@ -92,13 +94,33 @@ def container(
         subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True, check=False)
 
 
-def clients(*, docker_url: str = DOCKER_URL, exporter_url: str = "http://127.0.0.1:9") -> Clients:
-    return Clients(docker_url=docker_url, exporter_url=exporter_url, clock=now, wait=time.sleep)
+def clients(
+    *,
+    docker_url: str = DOCKER_URL,
+    exporter_url: str = "http://127.0.0.1:9",
+    prometheus_url: str = "http://127.0.0.1:9",
+    topology: Mapping[str, Target] | None = None,
+) -> Clients:
+    return Clients(
+        docker_url=docker_url,
+        exporter_url=exporter_url,
+        clock=now,
+        wait=time.sleep,
+        prometheus_url=prometheus_url,
+        topology=topology or {},
+    )
 
 
-def action(name: str, with_: Mapping[str, object] | None = None, **to: str) -> Action:
+def action(
+    name: str,
+    with_: Mapping[str, object] | None = None,
+    *,
+    topology: Mapping[str, Target] | None = None,
+    **to: str,
+) -> Action:
     kind = ACTIONS[name]
-    return kind.make(kind.params.model_validate(dict(with_ or {})), clients(**to))
+    params = kind.params.model_validate(dict(with_ or {}))
+    return kind.make(params, clients(topology=topology, **to))
 
 
 @dataclass
@@ -137,6 +159,41 @@ def fake_exporter(probes: dict[str, bool]) -> Iterator[FakeExporter]:
 
     with served(Handler) as exporter.url:
         yield exporter
+
+
+@dataclass
+class FakePrometheus:
+    """Answers an instant query by the first key that is a part of its expression."""
+
+    url: str
+    answers: dict[str, list[tuple[dict[str, str], float]]]
+    asked: list[str]
+
+
+@contextmanager
+def fake_prometheus(
+    answers: dict[str, list[tuple[dict[str, str], float]]],
+) -> Iterator[FakePrometheus]:
+    prometheus = FakePrometheus("", answers, [])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            expr = parse_qs(urlsplit(self.path).query)["query"][0]
+            prometheus.asked.append(expr)
+            found = next((v for k, v in prometheus.answers.items() if k in expr), [])
+            result = [{"metric": labels, "value": [0, str(value)]} for labels, value in found]
+            data = {"resultType": "vector", "result": result}
+            body = json.dumps({"status": "success", "data": data}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        @override
+        def log_message(self, *arguments: object) -> None: ...
+
+    with served(Handler) as prometheus.url:
+        yield prometheus
 
 
 @contextmanager

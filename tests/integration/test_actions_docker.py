@@ -1,15 +1,18 @@
 """restart_service against a real engine, direct and through the filtering proxy."""
 
+import subprocess
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from remediator.ports import Effect, Permanent, Ready, Refused, Transient
+from remediator.actions import ACTIONS, Clients
+from remediator.ports import Effect, NotYet, Permanent, Ready, Refused, Transient
 from remediator.topology import Target
 from tests.integration.edge_containers import (
+    DOCKER_URL,
     REDIS_IMAGE,
     action,
     container,
@@ -46,11 +49,35 @@ def test_a_running_container_is_restarted_and_the_probe_knows(sleeper: str) -> N
     restart = action("restart_service", FAST)
     intended_at = now()
     assert restart.precheck(target(sleeper)) == Ready()
-    assert restart.probe(target(sleeper), intended_at=intended_at) is Effect.NOT_DONE
+    assert probed_later(sleeper, intended_at) is Effect.NOT_DONE
     done = restart.run(target(sleeper), timeout_seconds=60)
     assert sleeper in done.summary
     assert restart.probe(target(sleeper), intended_at=intended_at) is Effect.DONE
     assert state(sleeper)["Running"]
+
+
+def probed_later(name: str, intended_at: datetime) -> Effect:
+    """When a restart that was asked for must be over."""
+    later = Clients(DOCKER_URL, "", clock=lambda: now() + timedelta(seconds=60), wait=time.sleep)
+    kind = ACTIONS["restart_service"]
+    restart = kind.make(kind.params.model_validate(FAST), later)
+    return restart.probe(target(name), intended_at=intended_at)
+
+
+def test_a_restart_whose_caller_has_died_is_waited_for() -> None:
+    with container(REDIS_IMAGE, "bash", "-c", "trap '' TERM; echo on; sleep 300 & wait") as name:
+        until(lambda: "on" in docker_logs(name))
+        intended_at = now()
+        with subprocess.Popen(["docker", "restart", "-t", "3", name]) as caller:
+            until(lambda: "kill" in events_since(name, intended_at), what="it is told to stop")
+            caller.kill()
+        restart = action("restart_service", {"stop_timeout": "3s"})
+        assert restart.probe(target(name), intended_at=intended_at) is Effect.DONE
+
+
+def events_since(name: str, moment: datetime) -> str:
+    limits = ("--since", moment.isoformat(), "--until", now().isoformat())
+    return docker("events", *limits, "--filter", f"container={name}", "--format", "{{.Action}}")
 
 
 def test_a_killed_container_comes_back_and_its_death_is_evidence(sleeper: str) -> None:
@@ -111,7 +138,7 @@ def test_a_container_in_its_health_start_period_is_let_start() -> None:
     health = ["--health-cmd", "false", "--health-interval", "1s", "--health-start-period", "300s"]
     with container(REDIS_IMAGE, "sleep", "300", options=health) as name:
         verdict = action("restart_service", FAST).precheck(target(name))
-    assert isinstance(verdict, Refused)
+    assert isinstance(verdict, NotYet)
     assert "health start period of 300 s" in verdict.detail
 
 

@@ -9,20 +9,23 @@ from typing import Any
 import httpx
 import pytest
 
-from remediator.ports import Action, Effect, Permanent, Ready, Refused, Transient
+from remediator.ports import Action, Effect, NotYet, Permanent, Ready, Refused, Transient
 from remediator.topology import ColourSwitch, Target
 from tests.integration.edge_containers import (
     DOCKER_URL,
     NGINX_IMAGE,
     FakeExporter,
+    FakePrometheus,
     action,
     container,
     docker,
     engine_proxy,
     fake_exporter,
+    fake_prometheus,
     free_port,
     needs_docker,
     now,
+    state,
     until,
 )
 
@@ -53,9 +56,16 @@ class Site:
     config: Path
     container: str
     exporter: FakeExporter
+    prometheus: FakePrometheus
 
     def switch(self, docker_url: str = DOCKER_URL) -> Action:
-        return action("switch_colour", {}, exporter_url=self.exporter.url, docker_url=docker_url)
+        return action(
+            "switch_colour",
+            {},
+            exporter_url=self.exporter.url,
+            docker_url=docker_url,
+            prometheus_url=self.prometheus.url,
+        )
 
     def with_switch(self, **changes: Any) -> Target:  # noqa: ANN401 - as replace()
         assert self.target.switch is not None
@@ -83,6 +93,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     with (
         container(NGINX_IMAGE, *command, options=options) as name,
         fake_exporter({"blue-api": True, "green-api": True}) as exporter,
+        fake_prometheus({"probe_success": [({}, 1)]}) as prometheus,
     ):
         switch = ColourSwitch(
             file=str(live),
@@ -92,7 +103,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             ready_probes={"blue": "blue-api", "green": "green-api"},
         )
         target = Target(key="backend", tier="edge", switch=switch)
-        found = Site(target, live, config, name, exporter)
+        found = Site(target, live, config, name, exporter, prometheus)
         until(lambda: found.serves() == "blue", what="nginx serves")
         yield found
 
@@ -127,6 +138,25 @@ def test_a_colour_that_is_not_ready_gets_no_traffic(site: Site) -> None:
         "backend: green is not ready for traffic: probe green-api fails (status); "
         "mend backend-green"
     )
+
+
+@pytest.mark.parametrize("known", [[], [({}, 0)], [({}, 1), ({}, 1)]], ids=str)
+def test_a_colour_that_was_not_well_for_long_gets_no_traffic(
+    site: Site, known: list[tuple[dict[str, str], float]]
+) -> None:
+    site.prometheus.answers["probe_success"] = known
+    refused = site.switch().precheck(site.target)
+    assert isinstance(refused, NotYet)
+    assert "green was not good for all of the last 60 s" in refused.detail
+    assert 'target="green-api"}[60000ms]' in site.prometheus.asked[0]
+
+
+def test_without_prometheus_nobody_knows_how_long_a_colour_has_been_well(site: Site) -> None:
+    switch = action("switch_colour", {}, exporter_url=site.exporter.url)
+    with pytest.raises(Transient, match="cannot ask Prometheus"):
+        switch.precheck(site.target)
+    at_once = action("switch_colour", {"healthy_for": "0s"}, exporter_url=site.exporter.url)
+    assert at_once.precheck(site.target) == Ready()
 
 
 def test_an_exporter_that_does_not_know_the_probe_is_transient(site: Site) -> None:
@@ -213,3 +243,70 @@ def test_a_switch_needs_exactly_two_colours(site: Site) -> None:
 def test_a_file_that_is_not_there_is_permanent(site: Site) -> None:
     with pytest.raises(Permanent, match=r"cannot read /nowhere/colour\.conf"):
         site.switch().precheck(site.with_switch(file="/nowhere/colour.conf"))
+
+
+# -- start_colour ---------------------------------------------------------------------------
+
+
+class WhatRuns(dict[str, bool]):
+    """A probe succeeds when its container runs."""
+
+    def __getitem__(self, probe: str) -> bool:
+        return bool(state(probe)["Running"])
+
+
+@pytest.fixture
+def colours(site: Site) -> Iterator[tuple[Target, str]]:
+    """green, which has no traffic, is two containers; one of them is stopped."""
+    options = ("--init",)
+    with (
+        container(NGINX_IMAGE, "sleep", "3600", options=options) as web,
+        container(NGINX_IMAGE, "sleep", "3600", options=options) as worker,
+    ):
+        site.exporter.probes = WhatRuns({web: True})
+        docker("stop", "-t", "1", web)
+        containers = {"blue": ("not-ours",), "green": (web, worker)}
+        target = site.with_switch(containers=containers, ready_probes={"blue": "x", "green": web})
+        yield target, web
+
+
+def test_the_other_colour_is_started_and_what_runs_is_left_alone(
+    site: Site, colours: tuple[Target, str]
+) -> None:
+    target, web = colours
+    start = action("start_colour", exporter_url=site.exporter.url)
+    worker = target.switch.containers["green"][1] if target.switch else ""
+    before = state(worker)["StartedAt"]
+    assert start.precheck(target) == Ready()
+    assert start.probe(target, intended_at=now()) is Effect.NOT_DONE
+
+    done = start.run(target, timeout_seconds=60)
+    assert done.evidence == {"started": [web]}
+    assert state(web)["Running"] is True
+    assert state(worker)["StartedAt"] == before
+    assert start.probe(target, intended_at=now()) is Effect.DONE
+    assert start.run(target, timeout_seconds=60).evidence == {"started": []}
+    assert site.serves() == "blue"
+
+
+def test_a_colour_that_does_not_get_ready_is_said_so(
+    site: Site, colours: tuple[Target, str]
+) -> None:
+    target, web = colours
+    site.exporter.probes = {web: False}
+    start = action("start_colour", exporter_url=site.exporter.url)
+    with pytest.raises(Permanent, match=r"green was started and is not ready: probe .* fails"):
+        start.run(target, timeout_seconds=4)
+
+
+def test_a_colour_that_is_gone_or_paused_is_not_started(
+    site: Site, colours: tuple[Target, str]
+) -> None:
+    target, web = colours
+    start = action("start_colour", exporter_url=site.exporter.url)
+    docker("start", web)
+    docker("pause", web)
+    assert isinstance(start.precheck(target), Refused)
+    docker("rm", "-f", web)
+    with pytest.raises(Permanent, match="create it again with `docker compose up -d`"):
+        start.precheck(target)

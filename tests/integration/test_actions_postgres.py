@@ -78,7 +78,6 @@ def test_a_running_database_is_restarted_and_answers_at_once_after(target: Targe
     restart = action("restart_database", FAST)
     intended_at = now()
     assert restart.precheck(target) == Ready()
-    assert restart.probe(target, intended_at=intended_at) is Effect.NOT_DONE
     done = restart.run(target, timeout_seconds=90)
     assert answers(target)
     assert done.summary.endswith("it answers SELECT 1")

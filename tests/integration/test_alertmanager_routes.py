@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+
+from remediator.notify import AlertmanagerPager
+from remediator.ports import Notice
 
 REPO = Path(__file__).resolve().parents[2]
 TOKEN = "token-of-the-remediator"
@@ -94,7 +97,9 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) ->
 class Alertmanager:
     """The shipped configuration with the addresses and secrets of a test."""
 
-    def __init__(self, program: str, folder: Path, webhook: int, slack: int) -> None:
+    def __init__(
+        self, program: str, folder: Path, webhook: int, slack: int, oncall: int | None = None
+    ) -> None:
         (folder / "token").write_text(TOKEN)
         (folder / "slack").write_text(f"http://127.0.0.1:{slack}/services/x")
         text = (REPO / "alert_rules" / "alertmanager.yml").read_text()
@@ -106,7 +111,16 @@ class Alertmanager:
         }.items():
             assert shipped in text
             text = text.replace(shipped, here)
-        (folder / "alertmanager.yml").write_text(text)
+        document = yaml.safe_load(text)
+        for route in document["route"]["routes"]:
+            if any(name in str(route.get("matchers")) for name in ("Watchdog", "Progress")):
+                route |= {"group_interval": "1s", "repeat_interval": "1s"}
+        if oncall is not None:  # as a pager would stand beside the channel
+            (folder / "oncall").write_text(f"http://127.0.0.1:{oncall}/services/x")
+            (own,) = (one for one in document["receivers"] if one["name"] == "oncall")
+            (slack_config,) = own["slack_configs"]
+            own["slack_configs"] = [slack_config | {"api_url_file": str(folder / "oncall")}]
+        (folder / "alertmanager.yml").write_text(yaml.safe_dump(document))
         self.url = f"http://127.0.0.1:{free_port()}"
         self.process = subprocess.Popen(
             [
@@ -118,7 +132,11 @@ class Alertmanager:
                 "--log.level=error",
             ]
         )
-        wait_until(self.ready, "Alertmanager does not start")
+        try:
+            wait_until(self.ready, "Alertmanager does not start")
+        except AssertionError:
+            self.stop()
+            raise
 
     def ready(self) -> bool:
         with suppress(httpx.HTTPError):
@@ -213,15 +231,60 @@ def test_an_alert_for_humans_only_does_not_reach_the_remediator(
 ) -> None:
     escalated = {"alertname": "RemediationEscalated", "severity": "P1", "service": "redis"}
     manual = {**escalated, "alertname": "ErrorBurst", "remediation": "manual"}
-    watchdog = {"alertname": "Watchdog", "severity": "none", "remediation": "manual"}
-    alertmanager.fire(watchdog, escalated, manual)
+    alertmanager.fire(escalated, manual)
     wait_until(
         lambda: "RemediationEscalated" in slack.text() and "ErrorBurst" in slack.text(),
         "on-call was not told",
     )
 
     assert remediator.requests == []
+
+
+def test_the_watchdog_reaches_the_remediator_again_and_again_and_nobody_else(
+    alertmanager: Alertmanager, remediator: Received, slack: Received
+) -> None:
+    alertmanager.fire({"alertname": "Watchdog", "severity": "none", "remediation": "manual"})
+    wait_until(lambda: len(remediator.requests) > 1, "the remediator was not told twice")
     assert "Watchdog" not in slack.text()
+
+
+def test_the_channel_hears_how_far_a_p0_is_and_its_end_and_nobody_is_paged_for_that(
+    tool: Callable[[str], str], tmp_path: Path, remediator: Received, slack: Received
+) -> None:
+    with listening() as pager:
+        running = Alertmanager(
+            tool("alertmanager"), tmp_path, remediator.port, slack.port, oncall=pager.port
+        )
+        try:
+            with closing(AlertmanagerPager(running.url, clock=lambda: datetime.now(UTC))) as sender:
+                progress = a_notice("RemediationProgress", "acknowledged: restarting postgres")
+                sender.fire(progress)
+                wait_until(lambda: "restarting postgres" in slack.text(), "nobody was told")
+                # The newest words come with the next repetition, and the end with its own.
+                sender.fire(a_notice("RemediationProgress", "verifying postgres"))
+                wait_until(lambda: "verifying postgres" in slack.text(), "it was not repeated")
+                sender.end(a_notice("RemediationProgress", "resolved: mended in 12 s"))
+                wait_until(lambda: "mended in 12 s" in slack.text(), "its end was not told")
+                assert "RESOLVED P0 RemediationProgress postgres" in slack.text()
+                # After this one is through, a page for the progress would be too.
+                sender.fire(a_notice("RemediationEscalated", "postgres was not mended"))
+                wait_until(lambda: "was not mended" in pager.text(), "on-call was not told")
+        finally:
+            running.stop()
+        assert "FIRING P0 RemediationEscalated postgres" in pager.text()
+        assert "RemediationProgress" not in pager.text()
+        assert remediator.requests == []
+
+
+def a_notice(name: str, summary: str) -> Notice:
+    labels = {
+        "alertname": name,
+        "severity": "P0",
+        "service": "postgres",
+        "incident": "7",
+        "remediation": "manual",
+    }
+    return Notice(labels, {"summary": summary}, "http://remediator")
 
 
 def test_what_follows_from_a_dead_database_is_not_told(

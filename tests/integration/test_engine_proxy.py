@@ -1,11 +1,10 @@
 """The two filtering proxies before the real engine, with the client that the programs use."""
 
 import http.client
-import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +15,16 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from demo.images import LOCAL, OFFICIAL
+from exporter import readings
+from exporter.collectors.logcount import LineCounter, Noticed, Tally
+from exporter.collectors.logsapi import EngineLog
+from exporter.collectors.matcher import finder
+from exporter.collectors.port import Clocks
+from exporter.collectors.stats_api import EngineStats
+from exporter.collectors.stats_document import interfaces_of, usage_of
 from remediator.actions.engine import connect
+from tests.integration.engine_proxies import LABELS, REPO, nginx_image, running_proxy, status
 
-REPO = Path(__file__).resolve().parents[2]
-LABELS = {"stackmedic-test": "1"}
 REFUSED = 403
 # nginx itself refuses what is no proper request before any rule is asked.
 NEVER_PASSED = {400, 403, 405}
@@ -51,17 +55,7 @@ class Proxied:
         return docker.APIClient(base_url=f"tcp://{self.host}", version="auto", timeout=20)
 
     def status(self, method: str, path: str, body: str | None = None) -> int:
-        """Send the request line as it is: nothing is cleaned up on the way."""
-        connection = http.client.HTTPConnection(self.host, timeout=20)
-        try:
-            connection.putrequest(method, path)
-            if body is not None:
-                connection.putheader("Content-Type", "application/json")
-                connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body.encode() if body is not None else None)
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        return status(self.host, method, path, body)
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +70,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="module")
 def image(engine: docker.DockerClient) -> str:
-    for name in (os.environ.get("NGINX_IMAGE", ""), OFFICIAL["NGINX_IMAGE"], LOCAL["NGINX_IMAGE"]):
-        if name:
-            with suppress(docker.errors.ImageNotFound):
-                engine.images.get(name)
-                return name
-    pytest.fail("no nginx image: run `make images`")
+    return nginx_image(engine)
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +80,12 @@ def stack(engine: docker.DockerClient, image: str) -> Iterator[Stack]:
     with ExitStack() as cleanup:
 
         def start(name: str) -> Container:
-            made = engine.containers.run(image, name=f"{prefix}-{name}", labels=LABELS, detach=True)
+            made = engine.containers.run(image, name=name, labels=LABELS, detach=True)
             cleanup.callback(made.remove, force=True)
             return made
 
-        names = ("nginx-production", "redis-production", "outsider")
-        yield Stack(prefix, image, *map(start, names))
+        ours = (f"{prefix}-nginx-production", f"{prefix}-redis-production")
+        yield Stack(prefix, image, *map(start, (*ours, f"other-{prefix}")))
 
 
 @pytest.fixture(scope="module", params=["exporter/engine-ro.conf", "remediator/engine-rw.conf"])
@@ -106,44 +95,11 @@ def proxied(
     stack: Stack,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Proxied]:
-    """The proxy as the compose file runs it: no powers, nothing writable but /tmp."""
     conf = tmp_path_factory.mktemp("conf") / "engine.conf"
     conf.write_text((REPO / request.param).read_text().replace("piano-tutor", stack.prefix))
-    container = engine.containers.run(
-        stack.image,
-        name=f"{stack.prefix}-{Path(request.param).stem}",
-        labels=LABELS,
-        detach=True,
-        entrypoint=["nginx", "-c", "/etc/nginx/engine.conf"],
-        read_only=True,
-        tmpfs={"/tmp": ""},
-        cap_drop=["ALL"],
-        cap_add=["SETGID"],
-        security_opt=["no-new-privileges:true"],
-        volumes={
-            "/var/run/docker.sock": {"bind": "/var/run/docker.sock", "mode": "ro"},
-            str(conf): {"bind": "/etc/nginx/engine.conf", "mode": "ro"},
-        },
-        ports={"2375/tcp": ("127.0.0.1", None)},
-    )
-    try:
-        container.reload()
-        published = container.attrs["NetworkSettings"]["Ports"]["2375/tcp"][0]["HostPort"]
-        proxy = Proxied(f"127.0.0.1:{published}", stack.nginx, stack.redis, stack.outsider)
-        wait_until(lambda: proxy.status("GET", "/_ping") == http.client.OK)
-        yield proxy
-    finally:
-        container.remove(force=True)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        with suppress(OSError, http.client.HTTPException):
-            if condition():
-                return
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+    name = f"{stack.prefix}-{Path(request.param).stem}"
+    with running_proxy(engine, conf, name, stack.image) as (host, _):
+        yield Proxied(host, stack.nginx, stack.redis, stack.outsider)
 
 
 def only(kind: str) -> pytest.MarkDecorator:
@@ -175,6 +131,40 @@ def test_the_exporter_reads_all_it_needs(proxied: Proxied) -> None:
 
 
 @only("ro")
+def test_the_exporter_reads_the_statistics_of_all_containers_at_once(proxied: Proxied) -> None:
+    wanted = [as_seen(one) for one in (proxied.redis, proxied.nginx, proxied.outsider)]
+    clocks = Clocks(time.monotonic, time.time)
+
+    found = EngineStats(f"tcp://{proxied.host}", clocks).of(wanted, time.monotonic() + 20)
+
+    assert isinstance(found, dict)
+    assert set(found) == {container.id for container in wanted}
+    for document in found.values():
+        usage = usage_of(document, str)
+        assert usage.cpu_seconds
+        assert usage.memory_bytes
+        assert [interface.name for interface in interfaces_of(document)] == ["eth0"]
+
+
+@only("ro")
+def test_the_exporter_reads_the_logs_of_the_stack_only(proxied: Proxied) -> None:
+    def read(container: Container) -> int:
+        tally = Tally()
+        counter = LineCounter(tally, Noticed(), finder(()), patterns=(), wall=time.time)
+        return EngineLog(f"tcp://{proxied.host}", as_seen(container), counter).poll(lambda: True)
+
+    assert proxied.redis.logs()
+    assert read(proxied.redis) == len(proxied.redis.logs())
+    with pytest.raises(OSError, match="no log"):
+        read(proxied.outsider)
+
+
+def as_seen(container: Container) -> readings.Container:
+    running = readings.ContainerState.RUNNING
+    return readings.Container(str(container.id), str(container.name), "", running)
+
+
+@only("ro")
 def test_events_arrive_while_the_stream_is_open(proxied: Proxied) -> None:
     name = proxied.outsider.name
     since = datetime.now(UTC)
@@ -200,9 +190,16 @@ def test_events_arrive_while_the_stream_is_open(proxied: Proxied) -> None:
         "/networks",
         "/volumes",
         "/containers/{redis}/logs?stdout=1",
+        "/containers/{redis}/logs?stdout=1&timestamps=1&since=1&follow=1",
+        "/containers/{outsider}/logs?stdout=1&timestamps=1&since=1",
+        "/containers/{redis_id}/logs?stdout=1&timestamps=1&since=1",
         "/containers/{redis}/archive?path=/etc/passwd",
         "/containers/{redis}/export",
         "/containers/{redis}/stats",
+        "/containers/{redis}/stats?stream=false&one-shot=true",
+        "/containers/{redis_id}/stats",
+        "/containers/{redis_id}/stats?stream=true",
+        "/containers/{redis_id}/stats?stream=false&one-shot=true&x=1",
         "/containers/{redis}/attach/ws",
         "/containers/{redis}/json/",
         "/v1.41/../v1.41/images/json",
@@ -220,7 +217,9 @@ def test_events_arrive_while_the_stream_is_open(proxied: Proxied) -> None:
     ],
 )
 def test_the_exporter_reads_nothing_else(proxied: Proxied, path: str) -> None:
-    assert proxied.status("GET", path.format(redis=proxied.redis.name)) == REFUSED
+    names = {"redis": proxied.redis.name, "outsider": proxied.outsider.name}
+
+    assert proxied.status("GET", path.format(redis_id=proxied.redis.id, **names)) == REFUSED
 
 
 @only("ro")
@@ -265,6 +264,8 @@ def test_the_remediators_own_engine_client_passes(proxied: Proxied) -> None:
         assert (tested.exit_code, "test is successful" in tested.output) == (0, True)
         assert client.inspect(proxied.redis.name).status == "running"
         assert lines
+        assert any("nginx" in process.command for process in client.top(proxied.redis.name))
+        assert isinstance(client.dangling_images(), tuple)
 
 
 @only("rw")
@@ -326,6 +327,22 @@ def test_an_exec_has_no_privileges_whatever_the_client_asks(
         ("POST", "/containers/{redis}/restart%3ft=1"),
         ("POST", "/containers/create?name=x"),
         ("POST", "/containers/prune"),
+        ("POST", "/images/prune"),
+        ("POST", "/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D"),
+        ("POST", "/images/prune?filters=%7B%22dangling%22%3A%7B%22false%22%3Atrue%7D%7D"),
+        ("POST", "/images/prune?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D&all=1"),
+        ("POST", "/images/prune?all=1&filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("POST", "/images/prune?filters=%7b%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("GET", "/images/prune?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("POST", "/volumes/prune?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("POST", "/images/json?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D"),
+        ("DELETE", "/images/{redis}"),
+        ("GET", "/containers/{redis}/top"),
+        ("GET", "/containers/{redis}/top?ps_args=-ef"),
+        ("GET", "/containers/{redis}/top?ps_args=-opid,pcpu,rss,etimes,args,environ"),
+        ("GET", "/containers/{redis}/top?ps_args=-opid,pcpu,rss,etimes,args%20e"),
+        ("POST", "/containers/{redis}/top?ps_args=-opid,pcpu,rss,etimes,args"),
+        ("GET", "/containers/{outsider}/top?ps_args=-opid,pcpu,rss,etimes,args"),
         ("POST", "/images/create?fromImage=x"),
         ("POST", "/build"),
         ("POST", "/commit"),

@@ -6,6 +6,7 @@ all are asked for again when statements were evicted or the counters reset. The 
 the version of the extension, which may be older than the server.
 """
 
+import operator
 import re
 import struct
 from collections.abc import Iterable, Mapping
@@ -140,6 +141,7 @@ class StatementReader:
         self._clock = clock
         self._top = TopStatements[StatementId](target.top_statements)
         self._wording: Wording | None = None
+        self._worded_at = float("-inf")
         self._texts: dict[str, str] = {}
         self._forget()
 
@@ -152,12 +154,17 @@ class StatementReader:
 
     def read(self, session: Session, databases: Mapping[str, str]) -> Statements | None:
         """None when the extension is not in this database. databases: oid -> name."""
-        if self._wording is None:
+        now = self._clock()
+        # An update of the extension breaks nothing of the older words, so it is looked for.
+        if self._wording is None or now - self._worded_at >= _WHOLE_AFTER_SECONDS:
             found = session.execute(EXTENSION_SQL).fetchone()
             if found is None:
+                self._wording = None
                 return None
-            self._wording = wording(*found)
-            self._forget()
+            words = wording(*found)
+            if words != self._wording:
+                self._forget()
+            self._wording, self._worded_at = words, now
         try:
             return self._read(session, self._wording, databases)
         except Error:
@@ -195,14 +202,12 @@ class StatementReader:
         """The changed statements, summed over toplevel and over rows with a hidden queryid."""
         fresh: dict[tuple[int, int, int | None, int], Counts] = {}
         for row in rows:
-            user, database, queryid, toplevel, _, name = row[:6]
-            numbers = row[6:]
-            key = (user, database, queryid, toplevel)
+            key, numbers = row[:4], row[6:]
             before = fresh.get(key)
             fresh[key] = numbers if before is None else _sum(before, numbers)
-            self._users[user] = name
+            self._users[row[0]] = row[5]
         self._raw |= fresh
-        self._signatures.note((row[:4], row[4]) for row in rows if row[4] is not None)
+        self._signatures.note([(row[:4], row[4]) for row in rows if row[4] is not None])
         changed: dict[StatementId, Counts] = {}
         for (user, database, queryid, toplevel), counts in fresh.items():
             sibling = self._raw.get((user, database, queryid, 1 - toplevel))
@@ -224,4 +229,4 @@ class StatementReader:
 
 
 def _sum(a: Counts, b: Counts) -> Counts:
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+    return tuple(map(operator.add, a, b))

@@ -6,7 +6,7 @@ is a series of its own.
 
 from collections import Counter
 
-from exporter.families.metric import Family, gauge
+from exporter.families.metric import Family, Row, gauge
 from exporter.families.postgres.shape import SERVICE, Shape, counters, gauges, shaped
 from exporter.readings import Postgres
 
@@ -206,8 +206,8 @@ VACUUM = gauges(
 _SHAPES = (STAT_DATABASE, DATABASE, SIZE, USER_TABLES, STATIO, TABLE_SIZE, BLOAT)
 
 
-def families(service: str, reading: Postgres) -> list[Family]:
-    found: list[Family] = []
+def families(service: str, reading: Postgres) -> list[Family | Row]:
+    found: list[Family | Row] = []
     for shape in _SHAPES:
         found += shaped(service, reading.tables, shape)
     return [*found, *_left_out(service, reading), *_vacuums(service, reading)]
@@ -223,7 +223,7 @@ def _left_out(service: str, reading: Postgres) -> list[Family]:
     return [LEFT_OUT.family(((service, name), there[name] - shown[name]) for name in shown)]
 
 
-def _vacuums(service: str, reading: Postgres) -> list[Family]:
+def _vacuums(service: str, reading: Postgres) -> list[Family | Row]:
     table = reading.tables.get("stat_progress_vacuum")
     if table is None:
         return []

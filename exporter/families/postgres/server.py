@@ -4,7 +4,7 @@ Rule: postgres_exporter's names, types and units, with the service as label. Leg
 theirs: counters without _total, times in milliseconds where the server counts those.
 """
 
-from exporter.families.metric import Family, gauge
+from exporter.families.metric import Family, Row, gauge
 from exporter.families.postgres.shape import SERVICE, Shape, counters, gauges, shaped
 from exporter.readings import Cause, Postgres, Unreachable
 
@@ -189,10 +189,10 @@ def without(service: str, why: Unreachable) -> list[Family]:
     return families
 
 
-def families(service: str, reading: Postgres) -> list[Family]:
+def families(service: str, reading: Postgres) -> list[Family | Row]:
     login, one = reading.login, (service,)
     parts = reading.parts.items()
-    found = [
+    found: list[Family | Row] = [
         UP.family([(one, 1)]),
         STATIC.family([((service, reading.version, reading.short_version), 1)]),
         LAST_ERROR.family([(one, 1 if reading.problems else 0)]),
@@ -210,7 +210,7 @@ def families(service: str, reading: Postgres) -> list[Family]:
         ]
     for shape in (*_SHAPES, STAT_REPLICATION):
         found += shaped(service, reading.tables, shape)
-    return found + _slots(service, reading)
+    return [*found, *_slots(service, reading)]
 
 
 def _slots(service: str, reading: Postgres) -> list[Family]:

@@ -7,7 +7,7 @@ is absent.
 import re
 from functools import lru_cache
 
-from exporter.families.metric import Family, Metric, gauge
+from exporter.families.metric import Metric, Row, gauge
 from exporter.families.postgres.shape import SERVICE
 from exporter.readings import Setting
 
@@ -18,10 +18,10 @@ _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
 @lru_cache(maxsize=64)
-def families(service: str, settings: tuple[Setting, ...]) -> list[Family]:
-    found = (metric_of(setting) for setting in settings)
-    # Tuples, and the same ones until a setting changes: they are not written anew each time.
-    return [Family(metric, (((service,), number),)) for metric, number in filter(None, found)]
+def families(service: str, settings: tuple[Setting, ...]) -> list[Row]:
+    found = [pair for pair in map(metric_of, settings) if pair is not None]
+    metrics, numbers = zip(*found, strict=True) if found else ((), ())
+    return [Row(metrics, (service,), numbers)]
 
 
 def metric_of(setting: Setting) -> tuple[Metric, float] | None:

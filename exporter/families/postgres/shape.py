@@ -6,7 +6,7 @@ Rule: pure; no name is written here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.families.metric import Family, Metric, Sample, counter, gauge
+from exporter.families.metric import Family, Metric, Row, Sample, counter, gauge
 from exporter.readings import Table
 
 SERVICE = ("service",)
@@ -37,12 +37,14 @@ def gauges(prefix: str, labels: tuple[str, ...], texts: Mapping[str, str]) -> di
     }
 
 
-def shaped(service: str, tables: Mapping[str, Table], shape: Shape) -> list[Family]:
+def shaped(service: str, tables: Mapping[str, Table], shape: Shape) -> list[Family | Row]:
     table = tables.get(shape.part)
     if table is None:
         return []
+    if len(table.rows) == 1:
+        return [_row(service, table, shape)]
     keys = [(service, *labels) for labels, _ in table.rows]
-    families: list[Family] = []
+    families: list[Family | Row] = []
     for index, column in enumerate(table.columns):
         metric = shape.metrics.get(column)
         if metric is None:
@@ -54,3 +56,15 @@ def shaped(service: str, tables: Mapping[str, Table], shape: Shape) -> list[Fami
                 samples.append((key, number))
         families.append(Family(metric, samples))
     return families
+
+
+def _row(service: str, table: Table, shape: Shape) -> Row:
+    ((labels, numbers),) = table.rows
+    columns = zip(table.columns, numbers, strict=True)
+    told = [
+        (metric, number)
+        for column, number in columns
+        if number is not None and (metric := shape.metrics.get(column)) is not None
+    ]
+    metrics = tuple([metric for metric, _ in told])
+    return Row(metrics, (service, *labels), tuple([number for _, number in told]))

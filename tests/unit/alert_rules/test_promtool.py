@@ -52,7 +52,11 @@ def test_every_file_of_rules_has_its_tests() -> None:
         ("severity=P3 remediation=manual service=backend-blue", "oncall"),
         ("alertname=RemediationEscalated severity=P1 service=redis", "oncall"),
         ("alertname=FromSomewhereElse", "oncall"),
-        ("alertname=Watchdog severity=none remediation=manual", "null"),
+        ("alertname=RemediationEscalated severity=P0 service=postgres", "oncall"),
+        ("alertname=RemediationProgress severity=P0 remediation=manual", "incidents"),
+        ("alertname=WatchdogMissing severity=P1 remediation=manual", "oncall"),
+        ("alertname=Watchdog severity=none remediation=manual", "remediator"),
+        ("alertname=Other severity=none remediation=manual", "null"),
     ],
 )
 def test_an_alert_reaches(labels: str, receivers: str, tool: Tool) -> None:

@@ -1,6 +1,7 @@
 """cgroup trees of both versions and both drivers, as files."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from exporter.readings import (
     Usage,
     Usages,
 )
-from exporter.readings.cgroups import DeviceIO
+from exporter.readings.cgroups import CGROUP_V1, CGROUP_V2, DeviceIO
 from exporter.targets import Engine
 
 ID = "c" * 64
@@ -142,16 +143,39 @@ def test_both_versions_in_both_layouts_say_the_same(
 ) -> None:
     tree(tmp_path, folder)
 
-    assert collect(tmp_path) == Usages(((RUNNING, EXPECTED),))
+    source = CGROUP_V1 if tree is tree_v1 else CGROUP_V2
+    assert collect(tmp_path) == Usages(((RUNNING, EXPECTED),), source)
 
 
 def test_a_parent_of_its_own_is_followed(tmp_path: Path) -> None:
     container = Container(
-        id=ID, name="web", image="i", state=ContainerState.RUNNING, cgroup_parent="/demo"
+        id=ID,
+        name="web",
+        image="i",
+        state=ContainerState.RUNNING,
+        cgroup_parent="/demo",
+        cpu_quota=50000,
     )
     tree_v1(tmp_path, f"demo/{ID}")
 
     assert collect(tmp_path, container) == Usages(((container, EXPECTED),))
+
+
+@pytest.mark.parametrize("tree", [tree_v1, tree_v2])
+def test_a_parent_of_the_engines_own_is_found_by_the_process(
+    tmp_path: Path, tree: Callable[[Path, str], None]
+) -> None:
+    container = replace(RUNNING, pid=42)
+    tree(tmp_path, f"odd/parent/{ID}")
+    (tmp_path / "proc" / "42").mkdir(parents=True)
+    (tmp_path / "proc" / "42" / "cgroup").write_text(
+        f"9:memory:/odd/parent/{ID}\n0::/odd/parent/{ID}\n1:x:/../../etc/{ID}\n"
+    )
+
+    reading = collect(tmp_path, container)
+
+    assert isinstance(reading, Usages)
+    assert reading.usages == ((container, EXPECTED),)
 
 
 def test_a_stopped_container_has_no_usage(tmp_path: Path) -> None:
@@ -210,4 +234,19 @@ def test_pressure_of_an_older_kernel_has_no_stalled_cpu(tmp_path: Path) -> None:
     tree_v2(tmp_path, CGROUPFS)
     (tmp_path / CGROUPFS / "cpu.pressure").write_text("some avg10=0.00 total=500000\n")
 
-    assert collect(tmp_path) == Usages(((RUNNING, EXPECTED._replace(cpu_stalled_seconds=None)),))
+    expected = EXPECTED._replace(cpu_stalled_seconds=None)
+    assert collect(tmp_path) == Usages(((RUNNING, expected),), CGROUP_V2)
+
+
+def test_a_quota_that_comes_later_is_counted(tmp_path: Path) -> None:
+    tree_v1(tmp_path, CGROUPFS)
+    containers = FakeSet(replace(RUNNING, cpu_quota=0))
+    collector = CgroupCollector(Engine("unix:///x", cgroup_root=str(tmp_path)), containers)
+    before = collector.collect(0)
+    containers.reading = Containers(0, (RUNNING,))
+    after = collector.collect(0)
+    collector.close()
+
+    assert isinstance(before, Usages)
+    assert isinstance(after, Usages)
+    assert (before.usages[0][1].cfs_periods, after.usages[0][1].cfs_periods) == (None, 7)

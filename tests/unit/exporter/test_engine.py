@@ -156,18 +156,19 @@ def test_events_come_as_they_happen_and_close_ends_the_wait(
     stream.release()
 
 
-def test_log_entries_come_one_by_one(engine: Engine, client: EngineClient) -> None:
-    entries = list(client.logs("a", "stdout", 7))
+def test_a_log_comes_in_the_engines_own_form(engine: Engine, client: EngineClient) -> None:
+    with client.log("a", "stdout", "7.000000001") as chunks:
+        assert client.inspect("a")["Id"] == "a", "it may ask while it reads"
+        text = b"".join(chunks)
 
-    assert entries == [b"2026-11-24T10:00:00.5Z one\n", b"2026-11-24T10:00:01Z two\n"]
-    assert engine.paths[-1] == "/containers/a/logs?stdout=1&stderr=0&since=7&timestamps=1"
+    assert text.startswith(b"\1\0\0\0\0\0\0\x1b2026-11-24T10:00:00.5Z one\n\1")
+    wanted = "/containers/a/logs?stdout=1&timestamps=1&since=7.000000001"
+    assert engine.paths == [wanted, "/containers/a/json"]
 
 
-def test_a_terminal_has_lines_without_frames(engine: Engine, client: EngineClient) -> None:
-    engine.documents["/containers/t/json"] = {"Config": {"Tty": True}}
-    engine.documents["/containers/t/logs"] = "line"
-
-    assert list(client.logs("t", "stdout", 7)) == [b'"line"']
+def test_a_log_that_may_not_be_read_is_refused(client: EngineClient) -> None:
+    with pytest.raises(NotFound), client.log("gone", "stdout", "7"):
+        pass
 
 
 def test_nobody_there_and_nonsense_are_among_the_errors(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.exposition import LONGEST_LABEL, Encoder
-from exporter.families.metric import Family, Kind, Metric, counter, gauge
+from exporter.families.metric import Family, Kind, Metric, Row, counter, families_of, gauge
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 # Any code point, also the lone surrogates that an undecodable byte becomes.
@@ -276,3 +276,55 @@ def parsed_equal(one: bytes, other: bytes) -> bool:
         ours[key] == theirs[key] or (math.isnan(ours[key]) and math.isnan(theirs[key]))
         for key in ours
     )
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> list[Family | Row]:
+    """Rows and families whose names meet, in any order."""
+    names = draw(st.lists(NAMES, unique=True, min_size=1, max_size=3))
+    metrics = [Metric(name, Kind.GAUGE, "%", ("x",)) for name in names]
+    found: list[Family | Row] = []
+    for _ in range(draw(st.integers(0, 4))):
+        some = tuple(draw(st.lists(st.sampled_from(metrics), max_size=4)))
+        numbers = draw(st.lists(NUMBERS, min_size=len(some), max_size=len(some)))
+        found.append(Row(some, (draw(TEXTS),), cast("Any", tuple(numbers))))
+    samples: Any = st.lists(st.tuples(st.tuples(TEXTS), NUMBERS), max_size=3)
+    found.extend(
+        metric.family(draw(samples))
+        for metric in draw(st.lists(st.sampled_from(metrics), max_size=3))
+    )
+    return draw(st.permutations(found))
+
+
+@settings(max_examples=50)
+@given(st.lists(rows(), min_size=1, max_size=2))
+def test_a_row_is_written_as_its_metrics_one_by_one(scrapes: list[list[Family | Row]]) -> None:
+    encoder = Encoder()
+    for found in scrapes * 2:
+        done, plain = encoder.encode(found), Encoder().encode(families_of(found))
+        heads = [line for line in done.body.decode().split("\n") if line.startswith("# TYPE ")]
+
+        assert parsed_equal(done.body, plain.body)
+        assert (done.samples, done.dropped) == (plain.samples, plain.dropped)
+        assert len(heads) == len(set(heads))
+
+
+def test_one_of_many_that_is_no_number_costs_itself_only() -> None:
+    metrics = tuple(gauge(name, "A.", ("x",)) for name in "abc")
+    encoder = Encoder()
+    for bad in (1, None, "1e3x", 2):
+        done = encoder.encode([Row(metrics, ("1",), cast("Any", (1, bad, 3.5)))])
+
+        assert done.dropped == (0 if isinstance(bad, int) else 1)
+        assert parsed(done.body)["c", frozenset({("x", "1")})] == 3.5
+
+
+def test_scrapers_of_different_collectors_and_many_layouts_stay_right() -> None:
+    encoder = Encoder()
+    metrics = [gauge(f"m{number}", "A.") for number in range(20)]
+    for turn in range(3):
+        for count in range(1, 21):
+            found = [metric.family([((), turn)]) for metric in metrics[:count]]
+
+            assert encoder.encode(found).samples == count
+            assert len(encoder._sheets) <= 8

@@ -15,7 +15,7 @@ from exporter.collectors.redis_scan import BURST_SECONDS, Pace
 from exporter.collectors.redis_wire import Refused, unreachable
 from exporter.config import parse
 from exporter.families import celery, redis
-from exporter.families.metric import Family
+from exporter.families.metric import Families, families_of
 from exporter.families.redis_info import FIELDS
 from exporter.globs import classifier, escaped
 from exporter.readings import Cause, LatencyHistogram, LatencySpike, Redis, Unreachable
@@ -33,8 +33,8 @@ class Time:
         return self.now
 
 
-def by_name(families: list[Family]) -> dict[str, dict[tuple[str, ...], float]]:
-    return {f.metric.name + f.suffix: dict(f.samples) for f in families}
+def by_name(families: Families) -> dict[str, dict[tuple[str, ...], float]]:
+    return {f.metric.name + f.suffix: dict(f.samples) for f in families_of(families)}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from exporter.collectors import Opened
-from exporter.families.metric import Family, gauge
+from exporter.families.metric import Family, families_of, gauge
 from exporter.readings import Cause, LiveColour, Unreachable
 from exporter.scrape import Scrape, Scraper
 
@@ -60,7 +62,7 @@ def held() -> Iterator[tuple[threading.Event, Callable[[], Reading]]]:
 def samples(scrape: Scrape, name: str) -> dict[str, float]:
     return {
         values[0]: number
-        for family in scrape.families
+        for family in families_of(scrape.families)
         if family.metric.name == name
         for values, number in family.samples
     }
@@ -219,3 +221,41 @@ def test_a_near_collector_that_raises_fails_alone() -> None:
     scraper = Scraper([opened("bug", Near(raising)), opened("good", Fake())], time.monotonic)
 
     assert success(scraper.scrape(5)) == {"bug": 0, "good": 1}
+
+
+@dataclass
+class PunctualFake(Fake):
+    """One that is sure to be back in time."""
+
+    thread: str = ""
+
+    def punctual(self) -> bool:
+        return True
+
+    @override
+    def collect(self, deadline: float) -> Reading:
+        self.thread = threading.current_thread().name
+        return super().collect(deadline)
+
+
+def test_one_punctual_collector_runs_in_the_scrapes_own_thread_while_the_others_wait() -> None:
+    with held() as (gate, wait):
+        slow = Fake(wait)
+
+        def let_go() -> Reading:
+            gate.set()  # it began only when the slow one was under way
+            return LiveColour("blue")
+
+        first, second = PunctualFake(let_go), PunctualFake()
+        scraper = Scraper(
+            [opened("first", first), opened("slow", slow), opened("second", second)],
+            time.monotonic,
+        )
+
+        done = scraper.scrape(10)
+
+    here = threading.current_thread().name
+    assert first.thread == here
+    assert second.thread != here
+    assert success(done) == {"first": 1, "slow": 1, "second": 1}
+    assert [o.collector for o in done.outcomes] == ["first", "slow", "second"]

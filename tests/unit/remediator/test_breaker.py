@@ -1,5 +1,6 @@
 """The circuit breaker: what opens it, who closes it, and that time alone does not."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ from tests.builders import DOWN, START, Loop, a_policy, a_runbook
 LIMITS = BreakerLimits()
 GOOD, BAD, LOST, WEAK = State.EFFECTIVE, State.FAILED, State.INCONCLUSIVE, State.INEFFECTIVE
 HALTED, NOTHING = State.ABORTED, State.CANCELLED
+BACK, HELD = State.RECURRED, State.HELD
 HOUR = 3600
 
 
@@ -47,6 +49,10 @@ def history(*runs: tuple[float, State], forgiven: int = 0) -> tuple[PastRun, ...
         ([(0, BAD), (9 * HOUR, WEAK)], True),
         ([(0, LOST), (9 * HOUR, LOST)], True),
         ([(0, BAD), (9 * HOUR, GOOD), (18 * HOUR, BAD)], False),
+        ([(0, BAD), (9 * HOUR, GOOD), (11 * HOUR, BAD)], True),  # within two hours of its end
+        ([(0, BAD), (9 * HOUR, GOOD), (11 * HOUR + 60, BAD)], False),
+        ([(0, BAD), (9 * HOUR, BACK)], True),
+        ([(0, BAD), (9 * HOUR, HELD), (18 * HOUR, BAD)], False),
         ([(0, BAD), (9 * HOUR, HALTED), (18 * HOUR, BAD)], True),
         ([(0, BAD), (9 * HOUR, NOTHING), (18 * HOUR, BAD)], True),
         ([(0, BAD), (9 * HOUR, NOTHING)], False),
@@ -104,7 +110,7 @@ def a_fault(loop: Loop) -> None:
 
 
 def test_a_slow_leak_stops_at_the_breaker_pages_and_goes_on_after_a_reset(loop: Loop) -> None:
-    loop.policy = replace(loop.policy, runs_per_day=99)
+    loop.policy = replace(loop.policy, runs_per_day=99, max_age_seconds=math.inf)
     for _ in range(5):
         a_fault(loop)
     assert len(loop.actions["restart"].runs) == 3, "each worked, and it came back"

@@ -42,6 +42,27 @@ def test_a_good_file_becomes_a_policy() -> None:
     assert policy.rungs("restart") == ("restart", "again")
 
 
+def test_what_tells_humans_is_off_until_it_is_configured() -> None:
+    text = (GOLDEN / "valid.yml").read_text()
+    plain = parse_config(text, "x", ACTIONS)
+    assert (plain.watchdog, plain.heartbeat, plain.github) == (None, None, None)
+    assert plain.retention_seconds == 400 * 86400
+    more = """
+retention: 30d
+watchdog: {missing_after: 2m}
+heartbeat: {url: "https://hc.example.com/x"}
+github: {repository: o/n, token_file: secrets/github}
+"""
+    full = parse_config(text + more, "x", ACTIONS)
+    assert full.retention_seconds == 30 * 86400
+    assert full.watchdog is not None
+    assert (full.watchdog.alert, full.watchdog.missing_after) == ("Watchdog", 120)
+    assert full.heartbeat is not None
+    assert full.heartbeat.interval == 60
+    assert full.github is not None
+    assert full.github.api_url == "https://api.github.com"
+
+
 def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
     policy = load_config(SHIPPED, ACTIONS).policy
 
@@ -52,13 +73,47 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
         "PostgresDown": "restart-database",
         "RedisMemoryHigh": "flush-temp-keys",
         "LiveColourUnhealthy": "rollback-colour",
+        "VacuumDue": "maintain-database",
+        "BackupVerificationDue": "verify-backup",
+        "PostgresDataCorrupt": "restore-backup",
+        "LiveColourCrashLoop": "rollback-colour",
+        "SiteDown": "restart-live-services",
+        "HighCpu": "restart-hog",
+        "HighMemory": "restart-hog",
+        "DatabaseCpuHigh": "find-hog",
+        "CeleryWorkerSilent": "restart-worker",
+        "CeleryQueueStuck": "restart-worker",
+        "CacheHitRateLow": "warm-cache",
+        "CertificateExpiring": "install-certificate",
+        "MaintenanceOverdue": "end-maintenance",
+        "DiskAlmostFull": "prune-images",
     }
-    assert policy.topology["backend"].excludes == {"backend-blue", "backend-green", "nginx"}
+    own = {"backend-blue", "backend-green", "nginx"}
+    assert policy.topology["backend"].excludes == own | {"frontend"}
     assert "backend" in policy.topology["backend-blue"].excludes
     for book in policy.runbooks.values():
         if book.risk == "data":
             assert book.limits.attempts == 1
-            assert {step.repeat for step in book.steps} == {Repeat.NEVER}
+            assert book.steps[-1].repeat is Repeat.NEVER
+
+
+def test_the_parts_of_the_stack_reach_the_target() -> None:
+    topology = load_config(SHIPPED, ACTIONS).policy.topology
+    place, page = topology["nginx"].certificate, topology["backend"].maintenance
+    warmer, logs = topology["redis"].cache_warmer, topology["host"].rotated_logs
+
+    assert place is not None
+    assert (place.nginx_container, place.served_host, place.served_port) == (
+        *("piano-tutor-nginx-production", "nginx"),
+        443,
+    )
+    assert place.names == ("piano-tutor.com",)
+    assert page is not None
+    assert page.nginx_container == "piano-tutor-nginx-production"
+    assert warmer is not None
+    assert warmer.url == "http://nginx/admin/cache/warm"
+    assert logs is not None
+    assert (logs.min_age_seconds, logs.keep) == (14 * 86400, 5)
 
 
 def test_the_command_checks_a_file_and_lists_mistakes() -> None:

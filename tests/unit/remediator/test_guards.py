@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from remediator import guards
-from remediator.guards import Case
+from remediator.guards import Case, case, history, monitoring, orders
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import Plan
 from remediator.policy import Mode
@@ -54,21 +54,7 @@ def says(guard: Guard, case: Case) -> Answer:
 def test_a_plain_case_is_allowed_by_every_guard_and_claimed() -> None:
     judgement = guards.judge(a_case())
     assert judgement.state is State.CLAIMED
-    assert [v.guard for v in judgement.verdicts] == [
-        "kill_switch",
-        "mode",
-        "fresh_data",
-        "still_firing",
-        "not_muted",
-        "firing_age",
-        "dependencies",
-        "storm_brake",
-        "target_free",
-        "cooldown",
-        "attempts",
-        "budget",
-        "circuit_breaker",
-    ]
+    assert [v.guard for v in judgement.verdicts] == [name for name, _ in guards.GUARDS]
 
 
 @pytest.mark.parametrize(
@@ -146,11 +132,23 @@ def test_not_muted(notified: tuple[NotifiedAlert, ...] | None, answer: Answer) -
 
 
 @pytest.mark.parametrize(
-    ("age", "answer"), [(29, Reason.TOO_YOUNG), (30, None), (-5, Reason.TOO_YOUNG)]
+    ("age", "answer"),
+    [
+        (29, Reason.TOO_YOUNG),
+        (30, None),
+        (-5, Reason.TOO_YOUNG),
+        (86400, None),
+        (86401, Reason.TOO_OLD),
+    ],
 )
 def test_firing_age(age: float, answer: Answer) -> None:
     plan = replace(a_case().plan, runbook=a_runbook("restart", firing_for_seconds=30))
     assert says(guards.firing_age, a_case(plan=plan, started_at=ago(age))) is answer
+
+
+def test_what_waits_for_its_window_is_never_too_old() -> None:
+    plan = replace(a_case().plan, runbook=a_runbook("restart", window="night"))
+    assert says(guards.firing_age, a_case(plan=plan, started_at=ago(6 * 86400))) is None
 
 
 @pytest.mark.parametrize(
@@ -159,6 +157,23 @@ def test_firing_age(age: float, answer: Answer) -> None:
 def test_dependencies(service: str, answer: Answer) -> None:
     other = FiringAlert({"alertname": "Any", "service": service}, START)
     assert says(guards.dependencies, a_case(state=AlertState((FIRES, other), 1.0))) is answer
+
+
+@pytest.mark.parametrize(
+    ("severity", "answer"),
+    [
+        ("P0", Reason.DEPENDENCY_FIRING),
+        ("P1", Reason.DEPENDENCY_FIRING),
+        ("own words", Reason.DEPENDENCY_FIRING),
+        ("P2", None),
+        ("P3", None),
+        ("none", None),
+    ],
+)
+def test_a_minor_alert_on_a_dependency_explains_nothing(severity: str, answer: Answer) -> None:
+    labels = {"alertname": "Any", "service": "db", "severity": severity}
+    state = AlertState((FIRES, FiringAlert(labels, START)), 1.0)
+    assert says(guards.dependencies, a_case(state=state)) is answer
 
 
 @pytest.mark.parametrize(
@@ -249,6 +264,8 @@ def test_every_guard_is_asked_in_observe_mode_too_and_only_mode_makes_it_skipped
         ({Reason.DATA_STALE}, 119, None),
         ({Reason.DATA_STALE}, 120, Reason.DATA_STALE),
         ({Reason.COOLDOWN}, 9999, None),
+        ({Reason.NEEDS_APPROVAL}, 9999, None),
+        ({Reason.NEEDS_APPROVAL, Reason.BREAKER_OPEN}, 0, Reason.BREAKER_OPEN),
         (set(), 0, None),
     ],
 )
@@ -259,7 +276,17 @@ def test_when_a_blocked_run_needs_a_human(
 
 
 def test_the_reasons_of_guards_are_those_that_the_source_names() -> None:
-    named = set(re.findall(r"Blocked\(\s*Reason\.(\w+)", inspect.getsource(guards)))
+    source = "".join(inspect.getsource(part) for part in (case, history, monitoring, orders))
+    named = set(re.findall(r"Blocked\(\s*Reason\.(\w+)", source))
     muted = {Reason.SILENCED.name, Reason.INHIBITED.name}  # Alertmanager's words, passed on
 
     assert named | muted == {reason.name for reason in BLOCKING}
+
+
+def test_the_table_stands_in_the_order_of_the_reasons() -> None:
+    places = []
+    for _, guard in guards.GUARDS:
+        own = re.findall(r"Blocked\(\s*Reason\.(\w+)", inspect.getsource(guard))
+        places.append(max((BLOCKING.index(Reason[name]) for name in own), default=None))
+    known = [place for place in places if place is not None]
+    assert known == sorted(known)

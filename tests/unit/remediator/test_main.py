@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.builders import a_body
+from tests.http_fakes import Answer, fake_server
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "remediator" / "valid.yml"
 TOKEN = "correct-horse"
@@ -91,6 +93,32 @@ def test_what_was_answered_200_survives_kill_9(remediator: Process) -> None:
     assert incident["state"] == "open"
 
 
+EMPTY = '{"status": "success", "data": {"resultType": "vector", "result": []}}'
+NONE = '{"status": "success", "data": {"alerts": []}}'
+
+
+def test_it_gives_a_sign_of_life_while_all_that_it_needs_works(remediator: Process) -> None:
+    answers = {"query": Answer(EMPTY), "alerts": Answer(NONE), "uuid": Answer("OK")}
+    with fake_server(answers) as outside:
+        text = remediator.config.read_text().replace(
+            'prometheus: {url: "http://127.0.0.1:9"', f'prometheus: {{url: "{outside.url}"'
+        )
+        more = (
+            f'heartbeat: {{url: "{outside.url}/ping/uuid", interval: 100ms}}\n'
+            f'github: {{repository: o/n, token_file: none, api_url: "{outside.url}"}}\n'
+            "watchdog: {}\n"
+        )
+        remediator.config.write_text(text + more)
+        remediator.started()
+        deadline = time.monotonic() + 20
+        while [path for _, path in outside.requests].count("/ping/uuid") < 2:
+            assert time.monotonic() < deadline, "no sign of life"
+            time.sleep(0.02)
+    assert remediator.http.get("/api/v1/status").json()["watchdog"]["missing"] is False
+    metrics = remediator.http.get("/metrics").text
+    assert "remediator_watchdog_last_seen_timestamp_seconds 0.0" in metrics
+
+
 def test_a_second_process_is_refused_with_a_sentence(remediator: Process) -> None:
     remediator.started()
     second = remediator.start()
@@ -147,3 +175,58 @@ def test_lengths_on_the_wire_are_not_believed(
         answer = wire.recv(65536)
     assert answer.split(b" ", 2)[1] == code
     assert remediator.http.get("/-/ready").status_code == 200
+
+
+def command(remediator: Process, *words: str) -> subprocess.CompletedProcess[str]:
+    url = str(remediator.http.base_url)
+    token = remediator.config.with_name("token")
+    where = ("--url", url, "--token-file", str(token), "--by", "ann")
+    line = [sys.executable, "-m", "remediator.main", *words, *where]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_deploy_script_takes_and_releases_the_lock(remediator: Process) -> None:
+    remediator.started()
+    assert command(remediator, "deploy-lock", "show").returncode == 1
+
+    taken = command(remediator, "deploy-lock", "take", "--reason", "v2", "--minutes", "5")
+    assert (taken.returncode, taken.stdout[:11]) == (0, "held until ")
+    again = command(remediator, "deploy-lock", "take", "--reason", "v3", "--wait", "1")
+    assert again.returncode == 1
+    assert again.stderr.startswith("ann deploys until ")
+    shown = command(remediator, "deploy-lock", "show")
+    assert (shown.returncode, shown.stdout[-5:]) == (0, ": v2\n")
+
+    released = command(remediator, "deploy-lock", "release")
+    assert (released.returncode, released.stdout[:18]) == (0, "released; ann had ")
+    assert command(remediator, "deploy-lock", "release").returncode == 1
+
+
+def test_the_command_line_says_what_is_wrong_and_never_shows_a_traceback(
+    remediator: Process,
+) -> None:
+    away = command(remediator, "approvals")
+    assert away.returncode == 2
+    assert away.stderr.startswith("cannot ask the remediator at http://127.0.0.1:")
+    remediator.started()
+    assert command(remediator, "approvals").returncode == 0
+    unknown = command(remediator, "approve", "7", "abc")
+    assert unknown.returncode == 1
+    assert "Run 7 does not wait for an answer about plan abc" in unknown.stderr
+    remediator.config.with_name("token").write_text("wrong")
+    refused = command(remediator, "deny", "7", "abc")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("the remediator says 401: ")
+    assert "Traceback" not in away.stderr + unknown.stderr + refused.stderr
+
+
+def test_a_profile_stands_in_for_keys_of_the_configuration(remediator: Process) -> None:
+    profile = remediator.config.with_name("profile.yml")
+    profile.write_text("mode: nonsense\n")
+    line = [sys.executable, "-m", "remediator.main", "--config.check"]
+    line += ["--config.file", str(remediator.config), "--config.profile", str(profile)]
+    bad = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert f"{remediator.config} with {profile}: 1 mistake" in bad.stderr
+    profile.write_text("mode: observe\n")
+    assert subprocess.run(line, capture_output=True, check=False).returncode == 0

@@ -1,6 +1,7 @@
 """The flow of an incident on fakes, a clock that only waiting moves, and a real journal."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -373,6 +374,63 @@ def test_a_repeatable_step_runs_again_only_when_it_was_not_done(
     assert loop.states() == [("restart", "effective", "verified")]
 
 
+def no_alert(loop: Loop) -> None:
+    loop.alerts.firing.clear()
+
+
+def stale_data(loop: Loop) -> None:
+    loop.alerts.data_age_seconds = 46
+
+
+def a_silence(loop: Loop) -> None:
+    loop.alerts.muted = Reason.SILENCED
+
+
+def a_pause(loop: Loop) -> None:
+    loop.kill_switch.pause("why", "me", None)
+
+
+def maintenance(loop: Loop) -> None:
+    until = loop.clock() + timedelta(hours=1)
+    loop.orders.begin_maintenance("web", "me", "why", until, loop.clock())
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "reason"),
+    [
+        (no_alert, Reason.RESOLVED),
+        (stale_data, Reason.DATA_STALE),
+        (a_silence, Reason.SILENCED),
+        (a_pause, Reason.PAUSED),
+        (maintenance, Reason.MAINTENANCE),
+    ],
+)
+def test_what_was_not_done_before_a_crash_is_done_only_if_it_may_be_begun_now(
+    make: Make, meanwhile: Callable[[Loop], None], reason: Reason
+) -> None:
+    loop = make()
+    loop.actions["restart"].effect = Effect.NOT_DONE
+    crash_in(loop, "restart", DOWN)
+    meanwhile(loop)
+    loop.turn()
+
+    assert len(loop.actions["restart"].runs) == 1
+    assert loop.states()[0] == ("restart", "cancelled", reason)
+
+
+def test_a_step_that_kills_the_process_is_repeated_once_and_no_more(make: Make) -> None:
+    loop = make()
+    loop.verifier.verdicts = [Check.FAIL]
+    loop.actions["restart"].effect = Effect.NOT_DONE
+    for _ in range(2):
+        crash_in(loop, "restart", DOWN)
+    loop.turn()
+
+    assert len(loop.actions["restart"].runs) == 2
+    assert loop.states() == [("restart", "ineffective", "outcome_unknown")]
+    assert loop.pager.paged
+
+
 def test_only_the_steps_after_the_interrupted_one_are_taken(make: Make) -> None:
     steps = tuple(Step(name, name, {}, 10, Repeat.NEVER) for name in ("first", "second", "third"))
     policy = a_policy()
@@ -385,6 +443,32 @@ def test_only_the_steps_after_the_interrupted_one_are_taken(make: Make) -> None:
 
     assert [len(loop.actions[name].runs) for name in ("first", "second", "third")] == [1, 1, 1]
     assert loop.states() == [("restart", "effective", "verified")]
+
+
+def test_a_verification_that_is_interrupted_again_and_again_still_ends_at_a_human(
+    make: Make,
+) -> None:
+    loop = make()
+    looks: list[float] = []
+
+    def stop_at_the_tenth(seconds: float) -> None:
+        loop.clock.wait(seconds)
+        looks.append(seconds)
+        if len(looks) % 10 == 0:
+            raise Stopped
+
+    loop.wait = stop_at_the_tenth
+    loop.verifier.verdicts = [Check.FAIL]
+    loop.told(DOWN)
+    for _ in range(6):
+        with suppress(Stopped):
+            loop.turn()
+        loop.close()
+        loop.open()
+    assert loop.states() == [("restart", "ineffective", "not_verified")]
+    assert len(loop.actions["restart"].runs) == 1
+    assert 30 <= sum(looks) < 40
+    assert len(loop.pager.paged) == 1
 
 
 def test_a_stop_during_verification_is_taken_up_by_the_next_start(make: Make) -> None:

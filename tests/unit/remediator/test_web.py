@@ -6,61 +6,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from remediator.breaker import BreakerLimits
-from remediator.metrics import BreakerGauges, RunGauges
 from remediator.ports import Check
-from remediator.web import Parts, create_app
-from tests.builders import DOWN, FULL, Loop, a_body, a_policy
-
-if TYPE_CHECKING:
-    from flask.testing import FlaskClient
-
-TOKEN = "correct-horse"
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
-HOOK = "/webhook/alertmanager"
-MAX_BODY = 1024 * 1024
-
-
-class Site:
-    """The application on a real journal; `woken` counts how often the worker was."""
-
-    def __init__(self, path: Path) -> None:
-        self.loop = Loop(path)
-        self.woken = 0
-        self.late = False
-        self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
-        past = lambda: self.loop.runs.past(self.loop.clock())  # noqa: E731
-        self.loop.metrics.registry.register(BreakerGauges(self.loop.policy, past))
-        self.client: FlaskClient = create_app(
-            Parts(
-                policy=self.loop.policy,
-                token=TOKEN.encode(),
-                max_body_bytes=MAX_BODY,
-                intake=self.loop.intake,
-                records=self.loop.records,
-                metrics=self.loop.metrics,
-                kill_switch=self.loop.kill_switch,
-                orders=self.loop.orders,
-                wake=self.wake,
-                late=lambda: self.late,
-                clock=self.loop.clock,
-                version="0",
-            )
-        ).test_client()
-
-    def wake(self) -> None:
-        self.woken += 1
-
-    def hook(self, body: Any, headers: dict[str, str] = AUTH) -> TestResponse:  # noqa: ANN401 - JSON; never changed
-        return self.client.post(HOOK, json=body, headers=headers)
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        return self.loop.metrics.registry.get_sample_value(name, labels)
+from tests.builders import DOWN, FULL, a_body, a_policy
+from tests.site import AUTH, HOOK, MAX_BODY, TOKEN, Site
 
 
 @pytest.fixture
@@ -153,6 +107,67 @@ def test_an_unknown_alert_is_200_and_counted(site: Site) -> None:
     )
     assert site.metric("remediator_unknown_alerts_total") == 1
     assert site.woken == 0
+
+
+def test_a_truncated_webhook_wakes_the_worker_whatever_it_holds(site: Site) -> None:
+    for truncated in (3, 0, "many", None):
+        site.hook(a_body({"alertname": "Nope"}, truncatedAlerts=truncated))
+    assert site.woken == 1
+    assert site.metric("remediator_deliveries_truncated_total") == 1
+
+
+def test_the_watchdog_is_seen_and_is_no_unknown_alert(site: Site) -> None:
+    watchdog = {"alertname": "Watchdog", "severity": "none"}
+    assert site.metric("remediator_watchdog_last_seen_timestamp_seconds") == 0
+    site.hook(a_body(watchdog, status="resolved"))
+    assert site.metric("remediator_watchdog_last_seen_timestamp_seconds") == 0
+    answer = site.hook(a_body(watchdog, DOWN))
+    assert answer.json == {"stored": True, "alerts": {"accepted": 1, "watchdog": 1}}
+    seen = site.metric("remediator_watchdog_last_seen_timestamp_seconds")
+    assert seen == site.loop.clock().timestamp()
+    assert site.metric("remediator_unknown_alerts_total") == 0
+    assert site.metric("remediator_alerts_received_total", result="watchdog") == 2
+
+    def status() -> Any:  # noqa: ANN401 - JSON
+        return (site.client.get("/api/v1/status", headers=AUTH).json or {})["watchdog"]
+
+    assert status() == {"last_seen_at": "2026-01-05T12:00:00Z", "missing": False}
+    site.loop.pass_seconds(301)
+    assert status()["missing"] is True
+    assert site.client.get("/-/healthy").status_code == 200
+
+
+def test_a_post_mortem_is_markdown(site: Site) -> None:
+    site.loop.told(DOWN)
+    site.loop.turn()
+    answer = site.client.get("/api/v1/incidents/1/postmortem", headers=AUTH)
+    assert answer.content_type == "text/markdown; charset=utf-8"
+    assert answer.text.startswith("# Post-mortem: incident 1, `web`\n")
+    assert "http://remediator/api/v1/incidents/1/postmortem" in answer.text
+    assert site.client.get("/api/v1/incidents/1/postmortem").status_code == 401
+    assert site.client.get("/api/v1/incidents/9/postmortem", headers=AUTH).status_code == 404
+
+
+def test_times_and_ends_are_counted_by_runbook(site: Site) -> None:
+    site.hook(a_body(DOWN))
+    site.loop.alerts.firing.append(DOWN)
+    site.loop.pass_seconds(2)
+    site.loop.turn()
+    site.loop.verifier.verdicts = [Check.FAIL]
+    site.loop.told(FULL)
+    site.loop.turn()
+
+    def of(name: str, runbook: str) -> float | None:
+        return site.metric(f"remediator_{name}", runbook=runbook)
+
+    assert of("incidents_opened_total", "restart") == of("incidents_closed_total", "restart") == 1
+    assert of("time_to_detect_seconds_sum", "restart") == pytest.approx(59.9, abs=0.1)
+    assert of("time_to_act_seconds_sum", "restart") == 2
+    assert of("time_to_mend_seconds_count", "restart") == 1
+    assert of("time_to_act_seconds_count", "flush-keys") == 1
+    assert of("time_to_act_seconds_count", "flush-all") == 0, "it was not the first step"
+    assert of("incidents_closed_total", "flush-keys") == 0
+    assert site.metric("remediator_escalations_total", reason="not_verified") == 1
 
 
 def test_a_label_that_is_no_target_is_200_counted_and_goes_no_further(site: Site) -> None:
@@ -343,13 +358,21 @@ def test_every_series_exists_before_anything_happens(site: Site) -> None:
         'remediator_run_in_progress{service="web"} 0.0',
         'remediator_runs_not_mended{service="cache"} 0.0',
         "remediator_paused 0.0",
+        'remediator_incidents_opened_total{runbook="flush-all"} 0.0',
+        'remediator_incidents_closed_total{runbook="restart"} 0.0',
+        'remediator_escalations_total{reason="breaker_open"} 0.0',
+        "remediator_deliveries_truncated_total 0.0",
+        'remediator_heartbeats_total{result="withheld"} 0.0',
+        'remediator_time_to_detect_seconds_count{runbook="restart"} 0.0',
+        'remediator_time_to_act_seconds_count{runbook="restart"} 0.0',
+        "remediator_watchdog_last_seen_timestamp_seconds 0.0",
         'remediator_breaker_open{runbook="restart",service="web"} 0.0',
         'remediator_breaker_open{runbook="restart-db",service="db"} 0.0',
         "remediator_reconcile_found_total 0.0",
         "remediator_reconcile_last_success_timestamp_seconds 0.0",
         'remediator_mode{mode="auto"} 1.0',
         'remediator_mode{mode="observe"} 0.0',
-        "remediator_time_to_mend_seconds_count 0.0",
+        'remediator_time_to_mend_seconds_count{runbook="restart"} 0.0',
         'stackmedic_build_info{version="0"} 1.0',
     ):
         assert series in text

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -34,6 +34,7 @@ class Bench:
 
     incidents: list[Incident] = field(default_factory=list)
     work: dict[int, Callable[[], bool]] = field(default_factory=dict)
+    now: dict[int, Incident | None] = field(default_factory=dict)
     interval: float = 60
     seen: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -42,10 +43,12 @@ class Bench:
         self.worker = Worker(
             Duties(
                 open_incidents=lambda: list(self.incidents),
+                incident=lambda number: self.now.get(number, an_incident(number)),
                 remediate=self.remediate,
                 abandon=lambda incident, defect: self.note(f"abandon {incident.id} {defect}"),
                 reconcile=lambda: self.note("reconcile"),
                 page=lambda: self.note("page"),
+                beside={},
             ),
             interval_seconds=self.interval,
             clock=lambda: datetime.now(UTC),
@@ -57,7 +60,8 @@ class Bench:
             self.changed.notify_all()
 
     def remediate(self, incident: Incident) -> bool:
-        self.note(f"start {incident.id}")
+        moved = incident.target != an_incident(incident.id).target
+        self.note(f"start {incident.id}" + (f" on {incident.target}" if moved else ""))
         return self.work.get(incident.id, lambda: False)()
 
     def until(self, what: str, times: int = 1) -> None:
@@ -113,6 +117,16 @@ def test_a_run_that_ended_is_looked_at_again_with_a_fresh_reconcile(bench: Bench
     bench.worker.start()
     bench.until("start 1", 2)
     bench.until("reconcile", 2)
+
+
+def test_a_lane_works_on_its_incident_as_it_is_now_not_as_it_was_looked_at(bench: Bench) -> None:
+    bench.incidents = [an_incident(1), an_incident(2)]
+    bench.now = {1: None, 2: replace(an_incident(2), target="moved")}
+    bench.worker.start()
+    bench.until("start 2 on moved")
+    bench.worker.wake()
+    bench.until("start 2 on moved", 2)
+    assert "start 1" not in bench.seen
 
 
 def test_the_interval_alone_is_enough(bench: Bench) -> None:

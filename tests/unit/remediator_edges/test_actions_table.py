@@ -15,7 +15,11 @@ CLIENTS = Clients(
     clock=lambda: datetime.now(UTC),
     wait=lambda seconds: None,
 )
-SMALLEST = {"flush_keys": {"pattern": "temp:*"}}
+SMALLEST: dict[str, dict[str, object]] = {
+    "flush_keys": {"pattern": "temp:*"},
+    "restart_services": {"services": ["backend"]},
+    "maintenance_on": {"reason": "a restore"},
+}
 
 
 def test_the_table_holds_the_actions_of_the_runbook() -> None:
@@ -24,7 +28,23 @@ def test_the_table_holds_the_actions_of_the_runbook() -> None:
         "restart_database",
         "flush_keys",
         "flush_db",
+        "start_colour",
+        "compose_up",
         "switch_colour",
+        "check_database",
+        "vacuum_analyze",
+        "reindex_concurrently",
+        "verify_backup",
+        "restore_backup",
+        "find_hog",
+        "restart_services",
+        "warm_cache",
+        "reload_nginx",
+        "install_certificate",
+        "maintenance_on",
+        "maintenance_off",
+        "prune_images",
+        "prune_logs",
     }
 
 
@@ -52,6 +72,22 @@ def test_an_unknown_parameter_is_a_mistake(name: str) -> None:
         ("flush_keys", {}),
         ("flush_keys", {"pattern": "temp:*", "batch": "500"}),
         ("flush_keys", {"pattern": "temp:*", "batch": 0}),
+        ("vacuum_analyze", {"tables": "full"}),
+        ("vacuum_analyze", {"lock_timeout": "2m"}),
+        ("reindex_concurrently", {"min_bloat": 1.0}),
+        ("reindex_concurrently", {"max_indexes": 0}),
+        ("check_database", {"max_disk": 0.0}),
+        ("verify_backup", {"min_tables": 0}),
+        ("verify_backup", {"min_rows": {"public.t": "1"}}),
+        ("restore_backup", {"force": "yes"}),
+        ("switch_colour", {"healthy_for": "-1s"}),
+        ("find_hog", {"top": 21}),
+        ("restart_services", {"services": []}),
+        ("restart_services", {"services": ["a", "a"]}),
+        ("maintenance_on", {}),
+        ("maintenance_on", {"reason": "x", "ttl": "5h"}),
+        ("maintenance_off", {"before_end": "yes"}),
+        ("prune_logs", {"max_files": 0}),
     ],
 )
 def test_a_parameter_of_the_wrong_form_is_a_mistake(name: str, with_: dict[str, object]) -> None:
@@ -99,6 +135,17 @@ def test_a_pattern_with_a_prefix_of_its_own_is_good(pattern: str) -> None:
         ("flush_keys", "has no redis address"),
         ("flush_db", "has no redis address"),
         ("switch_colour", "has no colours to switch"),
+        ("check_database", "has no postgres address"),
+        ("vacuum_analyze", "has no postgres address"),
+        ("reindex_concurrently", "has no postgres address"),
+        ("verify_backup", "has no backup"),
+        ("restore_backup", "has no postgres address"),
+        ("warm_cache", "has no cache_warmer"),
+        ("reload_nginx", "has no container"),
+        ("install_certificate", "has no certificate"),
+        ("maintenance_on", "has no maintenance page"),
+        ("maintenance_off", "has no maintenance page"),
+        ("prune_logs", "has no rotated_logs"),
     ],
 )
 def test_a_target_that_lacks_what_the_action_needs_is_permanent(name: str, words: str) -> None:

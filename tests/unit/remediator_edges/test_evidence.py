@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from remediator.actions.evidence import log_tail, redacted
+from remediator.actions.evidence import log_tail, redacted, redacted_command
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,20 @@ def test_a_hostile_line_takes_no_time(unit: str) -> None:
     began = time.process_time()
     log_tail("\n".join([unit * 20_000] * 50), lines=50, max_bytes=4096)
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("psql --password hunter2 -h db", "psql --password *** -h db"),
+        ("app -token hunter2", "app -token ***"),
+        ("app --db-password=hunter2 --x 1", "app --db-password=*** --x 1"),
+        ("app --no-password --verbose", "app --no-password --verbose"),
+        (
+            "celery --app=app.tasks worker --hostname=a",
+            "celery --app=app.tasks worker --hostname=a",
+        ),
+    ],
+)
+def test_a_command_line_hides_the_word_after_a_secret_option(line: str, shown: str) -> None:
+    assert redacted_command(line) == shown

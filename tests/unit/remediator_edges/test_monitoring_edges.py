@@ -8,8 +8,7 @@ import pytest
 
 from remediator.checks import AlertCleared, PromqlCheck, RunningCheck
 from remediator.notify import AlertmanagerPager
-from remediator.outcomes import Reason
-from remediator.ports import AlertState, Check, FiringAlert, Permanent, Transient
+from remediator.ports import AlertState, Check, FiringAlert, Notice, Permanent, Transient
 from remediator.probes import ExporterProbes, Probe
 from remediator.prometheus import Prometheus, Sample
 from remediator.topology import Target
@@ -112,8 +111,8 @@ def test_an_alertmanager_that_is_away_is_transient() -> None:
 
 
 def page(url: str) -> None:
-    with closing(AlertmanagerPager(url, clock=lambda: NOON, external_url="http://r")) as pager:
-        pager.page(7, "redis", "flush-cache", Reason.NO_DATA, "words")
+    with closing(AlertmanagerPager(url, clock=lambda: NOON)) as pager:
+        pager.fire(Notice({"alertname": "RemediationEscalated", "incident": "7"}, {}, "http://r"))
 
 
 class FakeSource:

@@ -1,0 +1,62 @@
+"""The remediator's web application on a real journal, without a socket."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.test import TestResponse
+
+from remediator.metrics import BreakerGauges, RunGauges
+from remediator.policy import Policy
+from remediator.watchdog import Watchdog
+from remediator.web import Parts, create_app
+from tests.builders import Loop, a_policy
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+TOKEN = "correct-horse"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+HOOK = "/webhook/alertmanager"
+MAX_BODY = 1024 * 1024
+
+
+class Site:
+    """The application on a real journal; `woken` counts how often the worker was."""
+
+    def __init__(self, path: Path, policy: Policy | None = None) -> None:
+        self.loop = Loop(path, policy=policy or a_policy())
+        self.woken = 0
+        self.late = False
+        self.watchdog = Watchdog("Watchdog", timedelta(minutes=5), self.loop.clock())
+        self.loop.metrics.watch(lambda: self.watchdog.seen_at)
+        self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
+        past = lambda: self.loop.runs.past(self.loop.clock())  # noqa: E731
+        self.loop.metrics.registry.register(BreakerGauges(self.loop.policy, past))
+        self.client: FlaskClient = create_app(
+            Parts(
+                policy=self.loop.policy,
+                token=TOKEN.encode(),
+                max_body_bytes=MAX_BODY,
+                intake=self.loop.intake,
+                records=self.loop.records,
+                metrics=self.loop.metrics,
+                kill_switch=self.loop.kill_switch,
+                orders=self.loop.orders,
+                wake=self.wake,
+                late=lambda: self.late,
+                clock=self.loop.clock,
+                version="0",
+                watchdog=self.watchdog,
+                external_url="http://remediator/",
+            )
+        ).test_client()
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def hook(self, body: Any, headers: dict[str, str] = AUTH) -> TestResponse:  # noqa: ANN401 - JSON; never changed
+        return self.client.post(HOOK, json=body, headers=headers)
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.loop.metrics.registry.get_sample_value(name, labels)
