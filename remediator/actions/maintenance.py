@@ -171,10 +171,12 @@ def _is_shown(page: MaintenancePage) -> bool:
 def _probe(page: MaintenancePage, *, on: bool) -> Effect:
     """DONE: file and nginx agree. NOT_DONE when either does not: doing it again is harmless."""
     try:
-        there, shown = _found(page) is not None, _is_shown(page)
+        there = _found(page) is not None
+        # More than once: an old worker may have taken the first.
+        shown = {_is_shown(page) for _ in range(_SHOWN_IN_A_ROW)}
     except RemediationError:
         return Effect.UNKNOWN
-    return Effect.DONE if there == shown == on else Effect.NOT_DONE
+    return Effect.DONE if {there} == shown == {on} else Effect.NOT_DONE
 
 
 def _found(page: MaintenancePage) -> Maintenance | None:
