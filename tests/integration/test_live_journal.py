@@ -63,11 +63,20 @@ def mounted(folder: Path, size: str) -> Iterator[None]:
 
 
 def fill(remediator: Remediator) -> Callable[[], None]:
-    """Not a byte more fits."""
+    """Not a byte more fits, and the log has no room of its own that it could use again."""
     rest = remediator.state_file.with_name("core.1234")
-    with rest.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
+    wal = remediator.state_file.with_name(f"{remediator.state_file.name}-wal")
+
+    def is_full() -> bool:
+        if wal.exists():  # while it runs
+            with closing(sqlite3.connect(remediator.state_file)) as journal:
+                journal.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with rest.open("ab", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        return not wal.exists() or wal.stat().st_size == 0
+
+    until(is_full)
     return rest.unlink
 
 
