@@ -7,6 +7,7 @@ server's own, so that no difference of clocks between the machines counts.
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -144,6 +145,15 @@ class Prometheus:
             raise Transient(
                 f"Prometheus at {self._url}{path} gave no good answer: {str(error)[:300]}"
             ) from error
+
+
+def ask_once(
+    url: str, expr: str, *, timeout_seconds: float = _TIMEOUT_SECONDS
+) -> tuple[Sample, ...]:
+    """The instant query's series, on a connection of its own. Errors: Transient."""
+    prometheus = Prometheus(url, freshness_job="", timeout_seconds=timeout_seconds)
+    with closing(prometheus):
+        return prometheus.query(expr)
 
 
 def quoted(value: str) -> str:

@@ -6,7 +6,6 @@ command lines and task names are others' words: redacted and cut.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
@@ -19,7 +18,7 @@ from remediator.actions.clients import Clients, Deadline, Params
 from remediator.actions.evidence import redacted_command
 from remediator.actions.redis import connected
 from remediator.ports import Done, Effect, Ready, Refused, RemediationError, Transient
-from remediator.prometheus import Prometheus, Sample
+from remediator.prometheus import Sample, ask_once
 from remediator.topology import Target
 
 _LOOK_SECONDS = 5.0
@@ -88,11 +87,7 @@ class FindHog:
         seconds = deadline.at_most(_LOOK_SECONDS)
         if not self.clients.prometheus_url:
             raise Transient("there is no Prometheus to ask")
-        prometheus = Prometheus(
-            self.clients.prometheus_url, freshness_job="", timeout_seconds=seconds
-        )
-        with closing(prometheus):
-            return prometheus.query(expr)
+        return ask_once(self.clients.prometheus_url, expr, timeout_seconds=seconds)
 
     def _processes(self, target: Target, deadline: Deadline) -> Rows:
         name = engine.container_name(target)

@@ -30,7 +30,7 @@ from remediator.ports import (
     Transient,
 )
 from remediator.probes import ExporterProbes
-from remediator.prometheus import Prometheus, quoted
+from remediator.prometheus import ask_once, quoted
 from remediator.topology import ColourSwitch, Target
 
 _HTTP_SECONDS = 3.0
@@ -138,9 +138,7 @@ class SwitchColour:
             f"min by (target) (min_over_time({series}[{window}]))"
             f" and on (target) ({series} offset {window})"
         )
-        client = Prometheus(self.clients.prometheus_url, freshness_job="")
-        with closing(client):
-            found = client.query(expr)
+        found = ask_once(self.clients.prometheus_url, expr)
         if len(found) == 1 and found[0].value == 1:
             return None
         return NotYet(

@@ -24,10 +24,10 @@ from tests.integration.edge_containers import (
     state,
     until,
 )
+from tests.integration.edge_postgres import PASSWORD, answers, connected
 
 pytestmark = [pytest.mark.integration, needs_docker]
 
-PASSWORD = "not a secret"
 FAST = {"stop_timeout": "10s"}
 
 
@@ -43,29 +43,6 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         found = Target(key="postgres", tier="data", container=name, postgres=address)
         until(lambda: answers(found), within_seconds=120, what="postgres answers")
         yield found
-
-
-def connected(target: Target, application: str = "test") -> psycopg.Connection[tuple[int]]:
-    assert target.postgres is not None
-    return psycopg.connect(
-        host="127.0.0.1",
-        port=target.postgres.port,
-        dbname="app",
-        user="app",
-        password=PASSWORD,
-        application_name=application,
-        connect_timeout=5,
-        autocommit=True,
-    )
-
-
-def answers(target: Target) -> bool:
-    try:
-        with connected(target) as connection:
-            connection.execute("SELECT 1")
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def refusal(target: Target) -> str:
