@@ -43,6 +43,7 @@ from remediator.journal import (
     Orders,
     Records,
     RunLog,
+    SqliteDatabase,
 )
 from remediator.killswitch import KillSwitch
 from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
@@ -143,7 +144,7 @@ def _serve(config: Config, token: bytes) -> None:
     stop = threading.Event()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
     with ExitStack() as stack:
-        database = stack.enter_context(closing(Database(config.state_file)))
+        database = stack.enter_context(closing(SqliteDatabase(config.state_file)))
         metrics = Metrics(config.policy, installed_version("stackmedic"))
         memory = timedelta(seconds=config.policy.memory_seconds)
         nudge = _Nudge()

@@ -8,7 +8,7 @@ from typing import Any
 
 from remediator.alerts import Delivery, read_webhook
 from remediator.checks import AlertCleared, ProbesCheck, Verification
-from remediator.journal import Calls, Database, Intake, Orders, Records, RunLog
+from remediator.journal import Calls, Intake, Lease, Orders, Records, RunLog, SqliteDatabase
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.pages import Pages
@@ -109,7 +109,8 @@ def a_body(*alerts: Mapping[str, str], status: str = "firing", **changes: object
 class Loop:
     """The remediator without its threads and its web: told, then turned by hand.
 
-    `wrap` may put a fake around the journal that the pipeline writes to.
+    `wrap` may put a fake around the journal that the pipeline writes to; `connect` opens another
+    kind of journal than the file.
     """
 
     path: Path
@@ -123,6 +124,8 @@ class Loop:
     wrap: Callable[[RunLog], RunJournal] = lambda runs: runs
     changes: list[Change] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    connect: Callable[[Path], Any] = SqliteDatabase
+    name: str = ""
 
     def __post_init__(self) -> None:
         self.verifier.on_pass = self.clear
@@ -134,17 +137,19 @@ class Loop:
 
     def open(self) -> None:
         """Start, or start again on the same file after `close`."""
-        self.database = Database(self.path)
+        self.database = self.connect(self.path)
         memory = timedelta(seconds=self.policy.memory_seconds)
         self.metrics = Metrics(self.policy, "0")
-        self.runs = RunLog(self.database, memory, self.changed, self.metrics.escalated)
+        self.lease = Lease(self.database, self.name)
+        self.runs = RunLog(self.database, memory, self.changed, self.metrics.escalated, self.lease)
         self.calls = Calls(self.database)
         self.intake = Intake(self.database)
         self.records = Records(self.database)
         self.orders = Orders(self.database)
         self.kill_switch = KillSwitch(
-            self.path.with_name("paused"), self.environment, self.orders, self.clock
+            self.path.with_name("paused"), self.environment, self.orders, self.clock, self.name
         )
+        self.lease.begin(self.clock())
         self.runs.interrupt_all(self.clock())
 
     def changed(self, change: Change) -> None:
@@ -183,8 +188,12 @@ class Loop:
             wait=self.wait or self.clock.wait,
             paused=self.kill_switch.paused,
         )
-        due = [incident for incident in self.runs.open_incidents() if incident.id != but]
-        return True in [remediate(incident, self.policy, ports) for incident in due]
+        due = [incident.id for incident in self.runs.open_incidents() if incident.id != but]
+        return True in [
+            remediate(incident, self.policy, ports)
+            for incident in map(self.runs.incident, due)
+            if incident is not None
+        ]
 
     def reconcile(self) -> None:
         Reconciler(

@@ -4,10 +4,9 @@ Rule: reads only. Times go out as RFC 3339 UTC with milliseconds.
 """
 
 import json
-from sqlite3 import Row
 from typing import Any
 
-from remediator.journal.database import Database
+from remediator.journal.database import Database, Row
 
 LISTED_INCIDENTS = 200
 TOLD_ALERTS = 50

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from remediator.journal import Database
+from remediator.journal import Database, SqliteDatabase
 from remediator.main import main
 
 KIND, WHEN, TARGET = sys.argv[1:4]
@@ -20,7 +20,7 @@ SELECT 1 FROM events JOIN incidents ON incidents.id = events.incident_id
 WHERE events.id > ? AND kind = ? AND target = ?
 """
 
-commits = Database.transaction
+commits = SqliteDatabase.transaction
 
 
 def die() -> None:
@@ -28,10 +28,10 @@ def die() -> None:
 
 
 @contextmanager
-def mortal(self: Database) -> Iterator[Database]:
+def mortal(self: SqliteDatabase) -> Iterator[Database]:
     fatal = False
     with commits(self) as database:
-        connection = database._connection
+        connection = self._connection
         last = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
         yield database
         fatal = connection.execute(FATAL, (last, KIND, TARGET)).fetchone() is not None
@@ -43,5 +43,5 @@ def mortal(self: Database) -> Iterator[Database]:
 
 if __name__ == "__main__":
     del sys.argv[1:4]
-    Database.transaction = mortal  # type: ignore[method-assign]
+    SqliteDatabase.transaction = mortal  # type: ignore[method-assign]
     main()

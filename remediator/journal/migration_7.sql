@@ -1,0 +1,2 @@
+-- From version 6.
+PRAGMA user_version = 7;
