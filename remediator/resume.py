@@ -28,7 +28,7 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> Ending
     if runbook is None or target is None:
         gone = "interrupted, and its runbook or target is no longer configured"
         return Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, gone)
-    plan = Plan(runbook, target, incident.labels)
+    plan = Plan(runbook, target, incident.labels, run.order)
     done, broken = _settle(plan, run, ports)
     again = partial(unwanted, incident, plan, run, policy, ports)
     if not (done or broken) and (no_more := again()) is not None:

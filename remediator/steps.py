@@ -23,7 +23,7 @@ from remediator.ports import (
     Transient,
     Verifier,
 )
-from remediator.runs import Ending, Incident, Judgement, Ledger, Run
+from remediator.runs import Ending, Incident, Judgement, Ledger, Run, RunOrder
 
 LOOK_AGAIN_SECONDS = 1.0
 
@@ -38,6 +38,16 @@ class RunJournal(Protocol):
         judge: Callable[[Ledger], Judgement],
         now: datetime,
     ) -> Run | None: ...
+
+    def claim_ordered(
+        self,
+        incident_id: int,
+        plan: Plan,
+        judge: Callable[[Ledger], Judgement],
+        now: datetime,
+    ) -> Run | None: ...
+
+    def refuse_order(self, order: RunOrder, incident_id: int, why: str, now: datetime) -> None: ...
 
     def ledger(self, run_id: int, now: datetime) -> Ledger: ...
 
@@ -89,8 +99,8 @@ def guarded(
     incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
 ) -> Callable[[Ledger], Judgement]:
     """What is known outside of the journal now; the guards' answer once that is read too."""
-    wanted = plan.runbook.confirm
-    confirmed = ports.verifier.look(wanted, plan.target, plan.labels) if wanted else ()
+    wanted, ask = plan.runbook.confirm, plan.runbook.confirm and plan.order is None
+    confirmed = ports.verifier.look(wanted, plan.target, plan.labels) if ask else ()
     paused, now = ports.paused(), ports.clock()
 
     def judge(ledger: Ledger) -> Judgement:

@@ -18,6 +18,7 @@ TIDY_EVERY = timedelta(seconds=1)
 PRUNE_EVERY = timedelta(hours=1)
 PARTS = (
     "guards",
+    "orders",
     "approvals",
     "steps",
     "runs",

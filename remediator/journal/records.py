@@ -71,6 +71,10 @@ class Records:
         rows = self._database.all("open_escalations_by_target")
         return {row["target"]: row["total"] for row in rows}
 
+    def acknowledged(self) -> dict[str, int]:
+        """Target -> 1 when an open incident of it is acknowledged. Errors: JournalUnavailable."""
+        return {row["target"]: 1 for row in self._database.all("acknowledged_targets")}
+
     def approvals_waiting(self) -> dict[str, int]:
         """Target -> runs that a human is asked about. Errors: JournalUnavailable."""
         rows = self._database.all("approvals_waiting_by_target")
