@@ -87,6 +87,19 @@ class Ports:
     paused: Callable[[], str | None]
 
 
+class Eyes(Protocol):
+    """What is looked at before the guards are asked."""
+
+    @property
+    def verifier(self) -> Verifier: ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+    @property
+    def paused(self) -> Callable[[], str | None]: ...
+
+
 def firing_now(alerts: Alerts) -> AlertState | None:
     """None when nobody can tell; the guards say no to that."""
     try:
@@ -96,7 +109,7 @@ def firing_now(alerts: Alerts) -> AlertState | None:
 
 
 def guarded(
-    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
+    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Eyes
 ) -> Callable[[Ledger], Judgement]:
     """What is known outside of the journal now; the guards' answer once that is read too."""
     wanted, ask = plan.runbook.confirm, plan.runbook.confirm and plan.order is None

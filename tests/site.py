@@ -10,7 +10,7 @@ from remediator.metrics import BreakerGauges, RunGauges
 from remediator.policy import Policy
 from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
-from tests.builders import Loop, a_policy
+from tests.builders import Loop, a_desk, a_policy
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -33,21 +33,15 @@ class Site:
         self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
         past = lambda: self.loop.runs.past(self.loop.clock())  # noqa: E731
         self.loop.metrics.registry.register(BreakerGauges(self.loop.policy, past))
+        self.desk = a_desk(
+            self.loop, wake=self.wake, late=lambda: self.late, watchdog=self.watchdog
+        )
         self.client: FlaskClient = create_app(
             Parts(
-                policy=self.loop.policy,
+                desk=self.desk,
                 token=TOKEN.encode(),
                 max_body_bytes=MAX_BODY,
                 intake=self.loop.intake,
-                records=self.loop.records,
-                metrics=self.loop.metrics,
-                kill_switch=self.loop.kill_switch,
-                orders=self.loop.orders,
-                wake=self.wake,
-                late=lambda: self.late,
-                clock=self.loop.clock,
-                version="0",
-                watchdog=self.watchdog,
                 external_url="http://remediator/",
             )
         ).test_client()

@@ -12,7 +12,7 @@ from remediator.journal.intake import Intake, Opened
 from remediator.journal.issues import Issues
 from remediator.journal.orders import Orders, Refusal
 from remediator.journal.pruning import Housekeeping, prune
-from remediator.journal.records import Records
+from remediator.journal.records import Records, Wanted
 from remediator.journal.run_orders import Placed, RunOrders
 from remediator.journal.runlog import RunLog
 
@@ -31,5 +31,6 @@ __all__ = [
     "Refusal",
     "RunLog",
     "RunOrders",
+    "Wanted",
     "prune",
 ]

@@ -214,6 +214,42 @@ WHERE i.closed_at IS NULL GROUP BY i.target;
 -- name: incidents_newest_first
 SELECT * FROM incidents ORDER BY id DESC LIMIT :limit;
 
+-- name: incidents_wanted
+SELECT * FROM incidents i WHERE id < :before
+  AND (:state = '' OR (closed_at IS NULL) = (:state = 'open'))
+  AND :entry IN ('', runbook) AND :target IN ('', target)
+  AND (closed_at IS NULL OR closed_at >= :since)
+  AND (:text = '' OR lower(target) LIKE :text ESCAPE '!' OR lower(runbook) LIKE :text ESCAPE '!'
+       OR EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id
+                  AND lower(s.identity) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
+                  AND lower(r.detail) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM escalations e WHERE e.incident_id = i.id
+                  AND lower(e.summary) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM run_orders o WHERE o.incident_id = i.id
+                  AND lower(o.note) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM events v WHERE v.incident_id = i.id AND v.kind = 'acknowledged'
+                  AND lower(v.detail) LIKE :text ESCAPE '!'))
+ORDER BY id DESC LIMIT :limit;
+
+-- name: runs_at_work
+SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted')
+ORDER BY id;
+
+-- name: claimed_runs
+-- Its alert is the first of those that had not ended when the run was claimed.
+SELECT r.id, r.incident_id, r.runbook, r.target, r.state, r.reason, r.claimed_at, r.ended_at,
+    (SELECT min(s.starts_at) FROM signals s WHERE s.incident_id = r.incident_id
+     AND (s.resolved_at IS NULL OR s.resolved_at >= r.claimed_at)) AS alert_at,
+    (SELECT o.by FROM run_orders o WHERE o.run_id = r.id) AS ordered_by
+FROM runs r WHERE claimed_at >= :since ORDER BY id DESC;
+
+-- name: last_webhook
+SELECT max(received_at) AS at FROM deliveries WHERE source = 'webhook';
+
+-- name: count_open_incidents
+SELECT count(*) AS total FROM incidents WHERE closed_at IS NULL;
+
 -- name: incident
 SELECT * FROM incidents WHERE id = :id;
 
