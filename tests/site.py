@@ -13,6 +13,8 @@ from remediator.web import Parts, create_app
 from tests.builders import Loop, a_desk, a_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.testing import FlaskClient
 
 TOKEN = "correct-horse"
@@ -22,11 +24,12 @@ MAX_BODY = 1024 * 1024
 
 
 class Site:
-    """The application on a real journal; `woken` counts how often the worker was."""
+    """The application on a real journal; `woken` counts how often the worker was, by `on_wake`."""
 
     def __init__(self, path: Path, policy: Policy | None = None) -> None:
         self.loop = Loop(path, policy=policy or a_policy())
         self.woken = 0
+        self.on_wake: Callable[[], None] = lambda: None
         self.late = False
         self.watchdog = Watchdog("Watchdog", timedelta(minutes=5), self.loop.clock())
         self.loop.metrics.watch(lambda: self.watchdog.seen_at)
@@ -48,6 +51,7 @@ class Site:
 
     def wake(self) -> None:
         self.woken += 1
+        self.on_wake()
 
     def hook(self, body: Any, headers: dict[str, str] = AUTH) -> TestResponse:  # noqa: ANN401 - JSON; never changed
         return self.client.post(HOOK, json=body, headers=headers)

@@ -5,11 +5,23 @@ Rule: a table only; importing it runs nothing.
 
 import click
 
+from remediator.cli.acting import ack, explain, pause, resume, run
+from remediator.cli.looking import entries, incidents, postmortem, show, status
 from remediator.cli.orders import approvals, approve, deny, deploy_lock
 
 COMMANDS: tuple[click.Command, ...] = (
-    deploy_lock,
+    status,
+    incidents,
+    show,
+    ack,
     approvals,
     approve,
     deny,
+    entries,
+    explain,
+    run,
+    pause,
+    resume,
+    deploy_lock,
+    postmortem,
 )
