@@ -5,8 +5,6 @@ clock of its own. Errors of the journal and Stopped pass through; what they leav
 the journal is taken up again by `resume`.
 """
 
-from functools import partial
-
 from remediator import guards
 from remediator.outcomes import NOT_MENDED, Reason, State
 from remediator.planner import NoPlan, Plan, next_plan
@@ -14,7 +12,7 @@ from remediator.policy import Policy
 from remediator.ports import AlertState
 from remediator.resume import overtaken, resume, same_alerts
 from remediator.runs import ACTIVE, Ending, Incident, Run
-from remediator.steps import Ports, RunJournal, act, firing_now, guarded, unwanted, verify
+from remediator.steps import Again, Ports, RunJournal, act, firing_now, guarded, verify
 
 __all__ = ["Ports", "RunJournal", "remediate"]
 
@@ -37,7 +35,7 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
     if run is None or run.state is not State.CLAIMED:
         return plan.order is not None or _call_human_if_stuck(incident, run, ports)
 
-    ending = act(plan, run, ports, partial(unwanted, incident, plan, run, policy, ports))  # action
+    ending = act(Again(incident, plan, run, policy, ports))  # action
     if ending is None:
         ending = verify(plan, run, ports)  # verify
     return record(incident, run, ending, policy, ports)  # record

@@ -22,12 +22,19 @@ def mode(case: Case) -> Allowed | Blocked:
     return Allowed(f"mode is {found}")
 
 
-def maintenance(case: Case) -> Allowed | Blocked:
+def works_here(case: Case) -> Blocked | None:
+    """A human, on the target or on everything."""
     for work in case.maintenance:
         if work.target in (None, case.plan.target.key) and case.now < work.until:
             until = f"until {work.until:%H:%M} UTC"
             detail = f"{work.by} works on {work.target or 'everything'} {until}: {work.reason}"
             return Blocked(Reason.MAINTENANCE, detail)
+    return None
+
+
+def maintenance(case: Case) -> Allowed | Blocked:
+    if work := works_here(case):
+        return work
     quiet = set(case.policy.quiet_windows) - {case.plan.runbook.window}
     for name in sorted(quiet):
         if case.policy.windows[name].holds(case.now):

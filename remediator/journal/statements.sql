@@ -374,6 +374,26 @@ DELETE FROM incidents WHERE id = :id;
 DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id IS NULL AND at < :before
                                 LIMIT :limit);
 
+-- name: prune_deploy_locks
+-- But the last, which says how long ago somebody deployed.
+DELETE FROM deploy_locks WHERE id IN (
+    SELECT id FROM deploy_locks WHERE until < :before
+      AND id < (SELECT max(id) FROM deploy_locks) LIMIT :limit);
+
+-- name: prune_maintenance
+DELETE FROM maintenance WHERE id IN (
+    SELECT id FROM maintenance WHERE coalesce(ended_at, until) < :before LIMIT :limit);
+
+-- name: prune_breaker_resets
+-- One that forgives nothing any more: its runs are gone, or a later one forgives them too.
+DELETE FROM breaker_resets WHERE id IN (
+    SELECT id FROM breaker_resets b WHERE at < :before
+      AND (EXISTS (SELECT 1 FROM breaker_resets n WHERE n.runbook = b.runbook
+                   AND n.target = b.target AND n.at > b.at)
+           OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.runbook = b.runbook
+                          AND r.target = b.target AND r.claimed_at <= b.at))
+    LIMIT :limit);
+
 -- name: prune_old_deliveries
 DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < :before
                                     LIMIT :limit);
