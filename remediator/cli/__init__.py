@@ -7,7 +7,14 @@ import click
 
 from remediator.cli.acting import ack, explain, pause, resume, run
 from remediator.cli.looking import entries, incidents, postmortem, show, status
-from remediator.cli.orders import approvals, approve, deny, deploy_lock
+from remediator.cli.orders import (
+    approvals,
+    approve,
+    deny,
+    deploy_lock,
+    maintenance,
+    reset_breaker,
+)
 
 COMMANDS: tuple[click.Command, ...] = (
     status,
@@ -22,6 +29,8 @@ COMMANDS: tuple[click.Command, ...] = (
     run,
     pause,
     resume,
+    maintenance,
+    reset_breaker,
     deploy_lock,
     postmortem,
 )

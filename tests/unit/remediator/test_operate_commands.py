@@ -169,6 +169,43 @@ def test_pause_and_resume_say_what_still_holds(site: Site, command: Command) -> 
     assert (command("resume").exit_code, command("resume").stdout) == (0, "not paused\n")
 
 
+def test_humans_keep_it_out_of_their_work(site: Site, command: Command) -> None:
+    begun = command("maintenance", "begin", "--target", "web", "--reason", "disks")
+    assert begun.stdout == "1: ann works on web until 2026-01-05 13:00:00: disks\n"
+    assert command("maintenance", "show").stdout == begun.stdout
+    site.loop.told(DOWN)
+    site.loop.turn()
+    assert site.loop.states() == [("restart", "blocked", "maintenance")]
+    assert command("maintenance", "end", "1").stdout == "nobody works on anything\n"
+    assert site.loop.states() == [("restart", "effective", "verified")]
+    assert command("maintenance", "end", "1").exit_code == 1
+
+
+def test_a_breaker_is_reset_by_its_entry_and_target(command: Command) -> None:
+    assert command("reset-breaker", "restart", "--target", "web").exit_code == 0
+    assert command("reset-breaker", "restart", "--target", "gone").exit_code == 2
+
+
+def test_a_question_is_shown_with_its_plan_and_why_and_answered(tmp_path: Path) -> None:
+    site = Site(tmp_path / "state.sqlite", a_policy(mode=Mode.APPROVE))
+    site.on_wake = site.loop.turn
+    site.loop.told(DOWN)
+    site.loop.turn()
+    (tmp_path / "token").write_text(TOKEN)
+    with served(site) as url:
+        where = ["--url", url, "--token-file", str(tmp_path / "token"), "--by", "ann"]
+        shown = CliRunner().invoke(main, ["approvals", *where]).stdout
+        (asked,) = json.loads(CliRunner().invoke(main, ["approvals", "--json", *where]).stdout)[
+            "approvals"
+        ]
+        assert f"run 1: restart on web, plan {asked['plan_hash']}, until 2026-01-05" in shown
+        assert "  do: restart, within 10 s, if_not_done\n  because ServiceDown fires since" in shown
+        said = CliRunner().invoke(main, ["approve", "1", asked["plan_hash"], *where])
+    assert said.stdout == "run 1 is approved by ann\n"
+    assert site.loop.states() == [("restart", "effective", "verified")]
+    site.loop.close()
+
+
 def test_status_and_entries_are_told_to_people_and_programs(site: Site, command: Command) -> None:
     site.loop.told(DOWN)
     site.loop.turn()
