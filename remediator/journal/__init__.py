@@ -13,7 +13,8 @@ from remediator.journal.issues import Issues
 from remediator.journal.lease import Lease, LeaseLost
 from remediator.journal.orders import Orders, Refusal
 from remediator.journal.pruning import Housekeeping, prune
-from remediator.journal.records import Records
+from remediator.journal.records import Records, Wanted
+from remediator.journal.run_orders import Placed, RunOrders
 from remediator.journal.runlog import RunLog
 from remediator.journal.sqlite import SqliteDatabase
 
@@ -29,9 +30,12 @@ __all__ = [
     "LeaseLost",
     "Opened",
     "Orders",
+    "Placed",
     "Records",
     "Refusal",
     "RunLog",
+    "RunOrders",
     "SqliteDatabase",
+    "Wanted",
     "prune",
 ]

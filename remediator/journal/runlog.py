@@ -10,23 +10,24 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from remediator.journal.database import Database, Row, to_text, to_time
+from remediator.journal.judgements import ask, write_guards
 from remediator.journal.lease import Lease, LeaseLost
 from remediator.journal.reading import RunReader
+from remediator.journal.run_orders import claim_for, instead, refuse, waiting_order
 from remediator.notices import severity_of
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
 from remediator.policy import Step
 from remediator.runs import (
     ACTIVE,
-    Allowed,
     Change,
     Ending,
     Incident,
     Judgement,
     Ledger,
     PastRun,
-    Question,
     Run,
+    RunOrder,
 )
 
 STAYS_TOLD = timedelta(minutes=15)
@@ -53,9 +54,9 @@ class RunLog:
         """
         self._database = database
         self._reader = RunReader(database, memory)
+        self._lease = lease or Lease(database)
         self._on_change = on_change
         self._on_escalated = on_escalated
-        self._lease = lease or Lease(database)
 
     # -- what there is to do -------------------------------------------------------------
 
@@ -139,9 +140,10 @@ class RunLog:
             told = {"reason": reason, "detail": first.detail if first else ""}
             state = judgement.state.value
             database.do("judge_run", id=row["id"], state=state, at=to_text(now), **told)
-            self._write_guards(row["id"], judgement)
+            write_guards(database, row["id"], judgement)
             if judgement.asks is not None:
-                self._ask(row["id"], incident_id, plan, judgement.asks, now)
+                asked = ask(database, row["id"], plan, judgement.asks, now)
+                self._event(now, incident_id, row["id"], "approval_asked", asked)
             if changed:
                 self._event(now, incident_id, row["id"], f"run_{judgement.state}", told)
             if reason in BLIND:
@@ -150,6 +152,47 @@ class RunLog:
         if changed:
             self._tell(row, judged.state, reason)
         return judged
+
+    def claim_ordered(
+        self,
+        incident_id: int,
+        plan: Plan,
+        judge: Callable[[Ledger], Judgement],
+        now: datetime,
+    ) -> Run | None:
+        """Judge what a human has ordered, once: it is claimed, instead of what waits, or refused.
+
+        None: it is refused, or was judged already. Errors: JournalUnavailable.
+        """
+        replaced = None
+        with self._database.transaction() as database:
+            self._lease.check(incident_id)
+            order = waiting_order(database, incident_id)
+            if order is None or order != plan.order:
+                return None
+            judgement = judge(self._reader.ledger(0, now))
+            if judgement.storms:
+                database.do("saw_storm", at=to_text(now))
+            if judgement.state is not State.CLAIMED:
+                why = "; ".join(block.detail for block in judgement.blocks)
+                refuse(database, order, incident_id, why, now, judgement=judgement)
+                return None
+            replaced = database.one("open_run_of_incident", incident_id=incident_id)
+            if replaced is not None:
+                self._end(replaced, instead(order), now)
+            run_id = claim_for(database, order, incident_id, judgement, now)
+            told = {"order_id": order.id, "by": order.by}
+            self._event(now, incident_id, run_id, f"run_{State.CLAIMED}", told)
+            run = self._reader.run(run_id)
+        if replaced is not None:
+            self._tell(replaced, State.CANCELLED, Reason.SUPERSEDED)
+        self._on_change(Change(run.runbook, run.target, State.CLAIMED, None))
+        return run
+
+    def refuse_order(self, order: RunOrder, incident_id: int, why: str, now: datetime) -> None:
+        """Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            refuse(database, order, incident_id, why, now)
 
     def ledger(self, run_id: int, now: datetime) -> Ledger:
         """What the guards count, but the run itself. Errors: JournalUnavailable."""
@@ -179,9 +222,10 @@ class RunLog:
             run = self._move(run_id, State.EXECUTING, now, {"step": step.id})
             incident = {"incident_id": run["incident_id"]}
             is_first = database.all("steps_before", **incident, id=row)[0]["total"] == 0
-            told_at = to_time(database.all("signal_that_leads", **incident)[0]["received_at"])
-        since = (now - told_at).total_seconds() if is_first else None
-        self._tell(run, State.EXECUTING, None, seconds_to_act=since)
+            lead = database.all("signal_that_leads", **incident)[0]
+        since = (now - to_time(lead["received_at"])).total_seconds()
+        acted = since if is_first and lead["told"] else None
+        self._tell(run, State.EXECUTING, None, seconds_to_act=acted)
         return row
 
     def outcome(
@@ -222,7 +266,7 @@ class RunLog:
             self._end(row, ending, now)
             lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
         since = (now - to_time(lead["starts_at"])).total_seconds()
-        mended = since if ending.state is State.EFFECTIVE else None
+        mended = since if ending.state is State.EFFECTIVE and lead["told"] else None
         self._tell(row, ending.state, ending.reason, mended)
 
     def interrupt_all(self, now: datetime) -> int:
@@ -231,11 +275,8 @@ class RunLog:
         Errors: JournalUnavailable.
         """
         with self._database.transaction() as database:
-            rows = [
-                row
-                for row in database.all("active_runs")
-                if self._lease.inherit(row["incident_id"])
-            ]
+            active = database.all("active_runs")
+            rows = [row for row in active if self._lease.inherit(row["incident_id"])]
             for row in rows:
                 self._move(row["id"], State.INTERRUPTED, now, {})
         for row in rows:
@@ -285,34 +326,6 @@ class RunLog:
         self._on_change(Change(*place, state, reason, seconds_to_mend, seconds_to_act))
 
     # -- inside a transaction ------------------------------------------------------------
-
-    def _ask(
-        self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime
-    ) -> None:
-        expires_at = to_text(asks.expires_at)
-        asked = {"plan_hash": asks.plan_hash, "plan": json.dumps(plan.shown)}
-        self._database.do(
-            "ask_approval", run_id=run_id, at=to_text(now), expires_at=expires_at, **asked
-        )
-        detail = {"plan_hash": asks.plan_hash, "expires_at": expires_at}
-        self._event(now, incident_id, run_id, "approval_asked", detail)
-
-    def _write_guards(self, run_id: int, judgement: Judgement) -> None:
-        self._database.do("forget_guards", run_id=run_id)
-        self._database.many(
-            "add_guard",
-            [
-                {
-                    "run_id": run_id,
-                    "position": position,
-                    "guard": verdict.guard,
-                    "verdict": "allowed" if isinstance(verdict.answer, Allowed) else "blocked",
-                    "reason": getattr(verdict.answer, "reason", None),
-                    "detail": verdict.answer.detail,
-                }
-                for position, verdict in enumerate(judgement.verdicts)
-            ],
-        )
 
     def _move(self, run_id: int, state: State, now: datetime, detail: Mapping[str, object]) -> Row:
         row = self._database.all("run", id=run_id)[0]
