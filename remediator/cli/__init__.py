@@ -6,10 +6,12 @@ Rule: a table only; importing it runs nothing.
 import click
 
 from remediator.cli.orders import approvals, approve, deny, deploy_lock
+from remediator.cli.simulate import simulate
 
 COMMANDS: tuple[click.Command, ...] = (
     deploy_lock,
     approvals,
     approve,
     deny,
+    simulate,
 )

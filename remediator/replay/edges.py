@@ -1,4 +1,4 @@
-"""What a replay has in place of Prometheus, the engine and a pager.
+"""What a replay has in place of Prometheus and the engine.
 
 Rule: the history decides. A check is good when the alert that it verifies does not fire; a
 service serves while no urgent alert names it. Nothing outside is touched or asked.
@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from typing_extensions import override
 
 from remediator.alerts import is_same_alert
 from remediator.checks import CheckSpec
@@ -22,10 +24,10 @@ from remediator.ports import (
     Effect,
     Finding,
     FiringAlert,
-    Notice,
     NotifiedAlert,
     Permanent,
     Ready,
+    Verifier,
 )
 from remediator.replay.history import PlayedAlert, PlayedStep
 from remediator.topology import Target
@@ -44,7 +46,7 @@ class Actions(StrEnum):
 
 
 @dataclass
-class Monitoring:
+class Monitoring(Verifier):
     """The Alerts and the Verifier port over what fires in the replay."""
 
     policy: Policy
@@ -84,10 +86,13 @@ class Monitoring:
             notified=tuple(NotifiedAlert(alert.labels, None) for alert in self.firing),
             running={key: key not in broken for key in topology},
             probes={
-                name: key not in broken for key, target in topology.items() for name in target.probes
+                name: key not in broken
+                for key, target in topology.items()
+                for name in target.probes
             },
         )
 
+    @override
     def look(
         self, checks: tuple[CheckSpec, ...], target: Target, alert_labels: Mapping[str, str]
     ) -> tuple[Finding, ...]:
@@ -113,9 +118,11 @@ class PlayedAction(Action):
     wait: Callable[[float], None]
     acted: Callable[[Step, Target], None]
 
+    @override
     def precheck(self, target: Target) -> Ready:
         return Ready()
 
+    @override
     def run(self, target: Target, *, timeout_seconds: float) -> Done:
         known = self.recorded.get((self.step.action, target.key))
         self.wait(min(known.seconds if known else USUAL_SECONDS, timeout_seconds))
@@ -126,23 +133,6 @@ class PlayedAction(Action):
         self.acted(self.step, target)
         return Done(f"would have done {self.step.action} on {target.key}")
 
+    @override
     def probe(self, target: Target, *, intended_at: datetime) -> Effect:
         return Effect.UNKNOWN
-
-
-@dataclass
-class Phone:
-    """The Pager port: what would have rung."""
-
-    rang: list[tuple[datetime, Notice]] = field(default_factory=list)
-    clock: Callable[[], datetime] = lambda: datetime.min
-    _known: set[str] = field(default_factory=set)
-
-    def fire(self, notice: Notice) -> None:
-        key = repr(sorted(notice.labels.items()))
-        if key not in self._known:
-            self._known.add(key)
-            self.rang.append((self.clock(), notice))
-
-    def end(self, notice: Notice) -> None:
-        pass

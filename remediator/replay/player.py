@@ -9,20 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from remediator.alerts import Alert, AlertStatus
 from remediator.config import Config
-from remediator.journal import Calls, Database, Intake, Orders, Records, Refusal, RunLog
+from remediator.journal import Database, Intake, Orders, Records, Refusal, RunLog
 from remediator.journal.records import ALL
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.notices import Story
 from remediator.outcomes import State
-from remediator.pages import Pages
 from remediator.pipeline import Ports, remediate
 from remediator.planner import triage
 from remediator.policy import Step
@@ -31,7 +29,6 @@ from remediator.replay.edges import (
     SEEN_AFTER_SECONDS,
     Actions,
     Monitoring,
-    Phone,
     PlayedAction,
 )
 from remediator.replay.history import History, OrderKind, PlayedAlert, PlayedOrder
@@ -59,13 +56,12 @@ class Played:
 
     incidents: tuple[Story, ...]
     unplanned: Mapping[str, int] = field(default_factory=dict)
-    called: tuple[tuple[datetime, Mapping[str, str]], ...] = ()
 
 
 def play(
     history: History,
     config: Config,
-    wishes: Wishes = Wishes(),  # noqa: B008 - it is frozen
+    wishes: Wishes = Wishes(),
     progress: Callable[[float], None] = lambda _: None,
 ) -> Played:
     """`progress` is told how much of the time has passed, from 0 to 1."""
@@ -93,12 +89,8 @@ class _Player:
         self._records = Records(database)
         self._switch = KillSwitch(folder / "paused", {}, self._orders, clock)
         self._monitoring = Monitoring(self._policy, config.dependency_settle_seconds, clock)
-        self._phone = Phone(clock=clock)
         self._reconciler = Reconciler(
             self._policy, self._monitoring, self._intake, self._runs, metrics, clock
-        )
-        self._pages = Pages(
-            Calls(database), self._records, self._phone, config.external_url, clock
         )
         self._ports = Ports(
             journal=self._runs,
@@ -134,11 +126,7 @@ class _Player:
             self._lanes.kill()
         numbers = sorted(incident["id"] for incident in self._records.incidents(limit=ALL))
         stories = [self._records.incident(number) for number in numbers]
-        return Played(
-            tuple(story for story in stories if story is not None),
-            self._unplanned,
-            tuple((at, notice.labels) for at, notice in self._phone.rang),
-        )
+        return Played(tuple(story for story in stories if story is not None), self._unplanned)
 
     # -- what happens ----------------------------------------------------------------------
 
@@ -220,7 +208,6 @@ class _Player:
         self._look()
         self._switch.look()
         self._reconciler.once()
-        self._pages.send()
         if self._runs.open_incidents():
             self._time.after(self._rest(), partial(self._wake, self._alarm))
 
@@ -254,5 +241,3 @@ class _Player:
         if lane in self._again:
             self._again.discard(lane)
             self._stir()
-
-

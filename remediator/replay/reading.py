@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -182,7 +183,7 @@ def _step(all_states: Iterable[Mapping[str, list[float]]]) -> float:
         round(later - earlier, 3)
         for states in all_states
         for times in states.values()
-        for earlier, later in zip(times, times[1:], strict=False)
+        for earlier, later in pairwise(times)
     )
     return distances.most_common(1)[0][0] if distances else DEFAULT_STEP
 
@@ -192,7 +193,9 @@ def _fired(
 ) -> Iterator[PlayedAlert]:
     waits = list(_spans(states.get("pending", []), step))
     for first, end in _spans(states.get("firing", []), step):
-        since = next((begin for begin, to in waits if first - to <= 1.5 * step and to < first), first)
+        since = next(
+            (begin for begin, to in waits if first - to <= 1.5 * step and to < first), first
+        )
         yield PlayedAlert(
             labels=labels,
             active_at=_moment(since),
