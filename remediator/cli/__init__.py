@@ -5,6 +5,7 @@ Rule: a table only; importing it runs nothing.
 
 import click
 
+from remediator.cli.check import check
 from remediator.cli.orders import approvals, approve, deny, deploy_lock
 from remediator.cli.simulate import simulate
 
@@ -13,5 +14,6 @@ COMMANDS: tuple[click.Command, ...] = (
     approvals,
     approve,
     deny,
+    check,
     simulate,
 )

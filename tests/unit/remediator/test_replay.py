@@ -214,7 +214,7 @@ def test_gaps_in_a_range_part_two_firings(tmp_path: Path) -> None:
     assert (second.fires_at, second.ends_at) == (epoch + timedelta(seconds=150), None)
 
 
-# -- the command ------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
 def simulate(*options: str) -> Result:
