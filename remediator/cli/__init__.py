@@ -7,6 +7,7 @@ import click
 
 from remediator.cli.check import check
 from remediator.cli.orders import approvals, approve, deny, deploy_lock
+from remediator.cli.reports import morning_check, weekly_review
 from remediator.cli.simulate import simulate
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -16,4 +17,6 @@ COMMANDS: tuple[click.Command, ...] = (
     deny,
     check,
     simulate,
+    morning_check,
+    weekly_review,
 )

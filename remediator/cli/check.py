@@ -11,7 +11,7 @@ import click
 from remediator.checkup.documents import Unreadable
 from remediator.checkup.everything import findings
 from remediator.checkup.sources import gather
-from remediator.cli.shown import plain
+from remediator.shown import plain
 
 FOUND, CANNOT = 1, 2
 

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from remediator.actions import ACTIONS
-from remediator.cli.shown import plain, progress, table
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
 from remediator.durations import parse_duration_seconds
@@ -22,6 +21,7 @@ from remediator.replay.edges import Actions
 from remediator.replay.history import History
 from remediator.replay.player import Played, Wishes, play
 from remediator.replay.reading import Unplayable, read_history
+from remediator.shown import plain, progress, table
 
 CANNOT = 2
 
