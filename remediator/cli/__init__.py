@@ -6,6 +6,7 @@ Rule: a table only; importing it runs nothing.
 import click
 
 from remediator.cli.check import check
+from remediator.cli.init import init
 from remediator.cli.orders import approvals, approve, deny, deploy_lock
 from remediator.cli.reports import morning_check, weekly_review
 from remediator.cli.simulate import simulate
@@ -15,6 +16,7 @@ COMMANDS: tuple[click.Command, ...] = (
     approvals,
     approve,
     deny,
+    init,
     check,
     simulate,
     morning_check,
