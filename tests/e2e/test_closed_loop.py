@@ -1,8 +1,6 @@
 """Break the real stack and see it mended, with the same faults that `make demo` shows."""
 
-import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import docker
 import httpx
@@ -10,11 +8,6 @@ import pytest
 
 from demo.faults import FAULTS, Fault, incidents, quiet, run_fault, serving, until
 from demo.world import World
-from remediator.actions import ACTIONS
-from remediator.config import load_config
-from remediator.replay import told
-from remediator.replay.player import play
-from remediator.replay.reading import read_history
 
 
 @pytest.mark.timeout(400)
@@ -28,18 +21,6 @@ def test_a_fault_is_mended_without_a_human(world: World, fault: Fault) -> None:
         name = f"P0 incident {incident['id']}"
         until(lambda: f"{name} resolved: {fault.target}: mended by" in channel(world), "its end")
         assert f"{name} acknowledged" in channel(world)
-
-
-def test_a_replay_of_what_was_mended_ends_as_it_did(world: World, tmp_path: Path) -> None:
-    """From the journal's own words: what `simulate` says of the past is what happened."""
-    mended = [i for i in incidents(world) if i["state"] == "closed"][::-1]
-    file = tmp_path / "incidents.json"
-    file.write_text(json.dumps({"incidents": mended}))
-
-    played = play(read_history(file), load_config(world.config / "remediator.yml", ACTIONS))
-
-    assert [told.acted(story) for story in played.incidents] == list(map(told.acted, mended))
-    assert list(map(told.outcome, played.incidents)) == list(map(told.outcome, mended))
 
 
 def channel(world: World) -> str:
