@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from remediator.discovery.engine import Container, EngineUnreachable, containers
-from remediator.discovery.guess import Found, groups, services
+from remediator.discovery.engine import EngineUnreachable, containers
+from remediator.discovery.guess import Container, Found, groups, services
 from remediator.discovery.writing import Places, exporter_yml, remediator_yml
 from remediator.shown import plain, table
 

@@ -18,8 +18,8 @@ from remediator.durations import parse_duration_seconds
 from remediator.notices import Story
 from remediator.replay import told
 from remediator.replay.edges import Actions
-from remediator.replay.history import History
-from remediator.replay.player import Played, Wishes, play
+from remediator.replay.history import History, Played
+from remediator.replay.player import Wishes, play
 from remediator.replay.reading import Unplayable, read_history
 from remediator.shown import plain, progress, table
 

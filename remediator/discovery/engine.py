@@ -5,12 +5,12 @@ Rule: two kinds of GET and nothing else, so the exporter's filtering proxy lets 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from remediator.checkup.live import client, engine_base
+from remediator.discovery.guess import Container
 
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _LOCAL_URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::(\d+))?(/[^\s\"']*)?")
@@ -19,20 +19,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 class EngineUnreachable(Exception):
     """The sentence says which engine and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """`aliases` are its names on its networks; `health` is what its own check asks."""
-
-    name: str
-    project: str
-    service: str
-    image: str
-    aliases: tuple[str, ...]
-    ports: tuple[int, ...]
-    health: tuple[int, str] | None  # port and path
-    environment: Mapping[str, str]
 
 
 def containers(url: str) -> tuple[Container, ...]:

@@ -5,14 +5,26 @@ file, so a guess is never left out because it may be.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from remediator.discovery.engine import Container
 
 DATABASES, CACHES = ("postgres", "postgis", "timescale"), ("redis", "valkey", "keydb")
 WORKERS = ("worker", "celery", "beat", "queue", "cron", "scheduler")
 EDGES = ("nginx", "traefik", "caddy", "haproxy", "frontend")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """`aliases` are its names on its networks; `health` is what its own check asks."""
+
+    name: str
+    project: str
+    service: str
+    image: str
+    aliases: tuple[str, ...]
+    ports: tuple[int, ...]
+    health: tuple[int, str] | None  # port and path
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

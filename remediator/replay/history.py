@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from remediator.notices import Story
+
 
 @dataclass(frozen=True, slots=True)
 class PlayedAlert:
@@ -64,3 +66,11 @@ class History:
         """The last that is known of it."""
         told = [alert.ends_at or alert.fires_at for alert in self.alerts]
         return max(told + [order.ends_at for order in self.orders])
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """`incidents` as the API tells them, the oldest first; `unplanned` alerts by why."""
+
+    incidents: tuple[Story, ...]
+    unplanned: Mapping[str, int] = field(default_factory=dict)

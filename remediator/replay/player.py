@@ -6,9 +6,9 @@ waits. Lanes start, turn and are left alone as in `remediator/worker.py`.
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from remediator.journal import Database, Intake, Orders, Records, Refusal, RunLo
 from remediator.journal.records import ALL
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
-from remediator.notices import Story
 from remediator.outcomes import State
 from remediator.pipeline import Ports, remediate
 from remediator.planner import triage
@@ -31,7 +30,7 @@ from remediator.replay.edges import (
     Monitoring,
     PlayedAction,
 )
-from remediator.replay.history import History, OrderKind, PlayedAlert, PlayedOrder
+from remediator.replay.history import History, OrderKind, Played, PlayedAlert, PlayedOrder
 from remediator.replay.lanes import Lanes, Timeline
 from remediator.runs import Change, Decision, Incident
 from remediator.topology import Target
@@ -48,14 +47,6 @@ class Wishes:
 
     actions: Actions = Actions.RECORDED
     approve_after_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """`incidents` as the API tells them, the oldest first; `unplanned` alerts by why."""
-
-    incidents: tuple[Story, ...]
-    unplanned: Mapping[str, int] = field(default_factory=dict)
 
 
 def play(

@@ -12,8 +12,7 @@ from typing import Any
 from remediator.alerts import is_same_alert
 from remediator.notices import Story
 from remediator.outcomes import MENDED, State
-from remediator.replay.history import History, PlayedAlert
-from remediator.replay.player import Played
+from remediator.replay.history import History, Played, PlayedAlert
 
 UNPLANNED = "no plan"
 

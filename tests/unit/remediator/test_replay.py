@@ -16,8 +16,8 @@ from remediator.main import main
 from remediator.policy import Mode
 from remediator.replay import told
 from remediator.replay.edges import Actions
-from remediator.replay.history import History, PlayedAlert
-from remediator.replay.player import Played, Wishes, play
+from remediator.replay.history import History, Played, PlayedAlert
+from remediator.replay.player import Wishes, play
 from remediator.replay.reading import Unplayable, read_history
 from tests.builders import DOWN, FULL, Loop, a_policy
 
