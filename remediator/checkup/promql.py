@@ -27,10 +27,19 @@ _KEYWORDS = frozenset(
 _VARIABLE = re.compile(r"\$")
 _ALWAYS = frozenset({"ALERTS", "ALERTS_FOR_STATE", "up"})
 _OF_OTHERS = (
-    *("alertmanager_", "go_", "grafana_", "net_", "pg_settings_", "process_", "prometheus_"),
+    *(
+        "alertmanager_",
+        "go_",
+        "grafana_",
+        "http_request",
+        "net_",
+        "pg_settings_",
+        "process_",
+        "prometheus_",
+    ),
     *("promhttp_", "python_", "scrape_"),
 )
-"""What Prometheus, Alertmanager and client libraries say of themselves."""
+"""What Prometheus, Alertmanager, client libraries and web applications say of themselves."""
 
 
 def names(expr: str) -> frozenset[str]:

@@ -5,17 +5,38 @@ Rule: a table only; importing it runs nothing.
 
 import click
 
+from remediator.cli.acting import ack, explain, pause, resume, run
 from remediator.cli.check import check
 from remediator.cli.init import init
-from remediator.cli.orders import approvals, approve, deny, deploy_lock
+from remediator.cli.looking import entries, incidents, postmortem, show, status
+from remediator.cli.orders import (
+    approvals,
+    approve,
+    deny,
+    deploy_lock,
+    maintenance,
+    reset_breaker,
+)
 from remediator.cli.reports import morning_check, weekly_review
 from remediator.cli.simulate import simulate
 
 COMMANDS: tuple[click.Command, ...] = (
-    deploy_lock,
+    status,
+    incidents,
+    show,
+    ack,
     approvals,
     approve,
     deny,
+    entries,
+    explain,
+    run,
+    pause,
+    resume,
+    maintenance,
+    reset_breaker,
+    deploy_lock,
+    postmortem,
     init,
     check,
     simulate,

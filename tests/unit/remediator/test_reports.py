@@ -119,8 +119,8 @@ def test_less_can_be_worse() -> None:
 
 def test_a_file_with_half_a_threshold_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "thresholds.yml"
-    file.write_text("cpu: {expected: 0.5}\n")
-    with pytest.raises(BadThresholds, match=r"cpu\.alert"):
+    file.write_text("thresholds: [{rule: HighCpu, alert: 0.5}]\n")
+    with pytest.raises(BadThresholds, match=r"missing of .*HighCpu"):
         load_thresholds(file)
     with pytest.raises(BadThresholds, match="none"):
         load_thresholds(tmp_path / "none.yml")
