@@ -154,8 +154,7 @@ class RunLog:
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))
             if judgement.state is not State.CLAIMED:
-                why = "; ".join(block.detail for block in judgement.blocks)
-                refuse(database, order, incident_id, why, now, judgement=judgement)
+                refuse(database, order, incident_id, judgement.why_not, now, judgement=judgement)
                 return None
             replaced = database.one("open_run_of_incident", incident_id=incident_id)
             if replaced is not None:
