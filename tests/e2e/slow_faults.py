@@ -135,5 +135,6 @@ def in_maintenance(world: World) -> bool:
         answer = httpx.get(world.url(world.ports.site, "/api/lessons"), trust_env=False, timeout=5)
     except httpx.HTTPError:
         return False
-    return answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and "X-Maintenance" in answer.headers
-
+    return (
+        answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and "X-Maintenance" in answer.headers
+    )

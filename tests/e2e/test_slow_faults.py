@@ -1,4 +1,4 @@
-"""The rest of the runbook on the real stack: hogs, stuck tasks, a cold cache, a site that stays down."""
+"""The rest of the runbook on the real stack: hogs, stuck tasks, a cold cache, a site down."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from demo.stack import deploy_colour
 from demo.world import World
 from tests.e2e.slow_faults import (
     SLOW_FAULTS,
+    engine,
     in_maintenance,
     practise,
     readers_of_a_cold_cache,
@@ -76,9 +77,7 @@ def test_a_site_that_stays_down_gets_its_page_when_a_human_says_so(world: World)
             deploy_colour(world, colour, release="good")
     end = world.live / "maintenance.conf"
     end.unlink()  # as a human would, who has mended it
-    from docker import from_env
-
-    from_env().containers.get(world.container("nginx")).exec_run(["nginx", "-s", "reload"])
+    engine(world, "nginx").exec_run(["nginx", "-s", "reload"])
     until(lambda: serving(world), "users to be served again")
     until(lambda: quiet(world), "the incident to end", 120)
 
