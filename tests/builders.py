@@ -1,6 +1,7 @@
 """Values that the remediator's tests start from, and one loop of it without threads."""
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -115,12 +116,15 @@ def a_body(*alerts: Mapping[str, str], status: str = "firing", **changes: object
     }
 
 
+JOURNAL: ContextVar[Callable[[Path], Any]] = ContextVar("JOURNAL", default=SqliteDatabase)
+"""Opens the journal of a loop: a file, or what stands for it on a server."""
+
+
 @dataclass
 class Loop:
     """The remediator without its threads and its web: told, then turned by hand.
 
-    `wrap` may put a fake around the journal that the pipeline writes to; `connect` opens another
-    kind of journal than the file.
+    `wrap` may put a fake around the journal that the pipeline writes to.
     """
 
     path: Path
@@ -134,7 +138,7 @@ class Loop:
     wrap: Callable[[RunLog], RunJournal] = lambda runs: runs
     changes: list[Change] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
-    connect: Callable[[Path], Any] = SqliteDatabase
+    connect: Callable[[Path], Any] = field(default_factory=JOURNAL.get)
     name: str = ""
 
     def __post_init__(self) -> None:

@@ -43,7 +43,7 @@ class Lease:
     ) -> None:
         self._database = database
         self._name = name
-        self._length = length
+        self.length = length
         self._heard: dict[int, _Heard] = {}
         self.number = 0
 
@@ -124,4 +124,4 @@ class Lease:
         return _Heard(beats, known.at, known.looks + 1)
 
     def _is_dead(self, heard: _Heard, now: datetime) -> bool:
-        return heard.looks >= LEAST_LOOKS and now - heard.at >= self._length
+        return heard.looks >= LEAST_LOOKS and now - heard.at >= self.length

@@ -6,57 +6,27 @@ the server's disk. A lost connection is made again by whoever needs it next.
 """
 
 import re
-import select
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
-from psycopg.rows import DictRow, dict_row
-from psycopg.types.string import StrDumperUnknown
+from psycopg.rows import DictRow
 from typing_extensions import override
 
 from remediator.journal.database import (
     SCHEMA_VERSION,
     Database,
-    JournalLocked,
     JournalUnavailable,
     named_statements,
     sql,
 )
+from remediator.journal.session import SCHEMA, Address, Session
 
-SCHEMA = "stackmedic"
-WRITERS, NAMES = 7_261_001, 7_261_002
-"""What our advisory locks are known by: one writer at a time, one process by each name."""
-WAITS_SECONDS = 10.0
-"""For a turn at the connection; a webhook is answered 503 then."""
-
-# A process that is frozen in a transaction loses it before others stop waiting for its lock.
-SESSION = f"""
-SET synchronous_commit = on;
-SET search_path = {SCHEMA};
-SET client_encoding = 'UTF8';
-SET client_min_messages = warning;
-SET idle_in_transaction_session_timeout = '4s';
-SET lock_timeout = '8s';
-SET statement_timeout = '15s';
-SET tcp_keepalives_idle = 5;
-SET tcp_keepalives_interval = 2;
-SET tcp_keepalives_count = 3;
-SET tcp_user_timeout = '10s';
-"""
-# Unless the connection string says something else.
-CLIENT = {
-    "connect_timeout": "3",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "10000",
-    "target_session_attrs": "read-write",
-}
+WRITERS = 7_261_001
+"""What the advisory lock is known by that makes one of all transactions write at a time."""
 
 # What schema.sql says to SQLite -> what PostgreSQL understands. The rest is in postgres.sql.
 TYPES = (
@@ -79,32 +49,16 @@ WORDS = (
     (r"\bonly\b", '"only"'),
 )
 
-# What to do, by the SQLSTATE's beginning.
-ADVICE = {
-    "08": "see that the server runs and can be reached; it goes on by itself then",
-    "25006": "it is a standby; name the server that takes writes",
-    "28": "look at the user and the password in the journal's url_file",
-    "3D000": "create the database",
-    "42501": "give its user the rights to create a schema in the database",
-    "53100": "make room on the server's disk; it goes on by itself then",
-    "53300": "the server has no connection left; it goes on by itself when it has",
-    "55P03": "another program holds it locked; end that",
-    "57P": "the server stops or starts; it goes on by itself then",
-}
-
 
 class PostgresDatabase(Database):
-    """Two connections: one that writes, one that reads beside it.
-
-    `name` is this process's in the journal; no other one may have it.
-    """
+    """Two connections: one that writes, one that reads beside it."""
 
     is_shared = True
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, address: Address) -> None:
         """Errors: JournalLocked, JournalUnavailable."""
-        self._writer = _Session(url, name, owns_name=True)
-        self._reader = _Session(url, name, owns_name=False)
+        self._writer = Session(address, owns_name=True)
+        self._reader = Session(address, owns_name=False)
         self._now = threading.local()  # the session of a thread's open transaction
         self._statements = {
             name: _translated(text, WORDS) for name, text in named_statements().items()
@@ -132,7 +86,7 @@ class PostgresDatabase(Database):
             yield self
 
     @contextmanager
-    def _in_transaction(self, session: "_Session", begin: LiteralString) -> Iterator[None]:
+    def _in_transaction(self, session: Session, begin: LiteralString) -> Iterator[None]:
         with session.turn(begin) as connection:
             self._now.session = session
             try:
@@ -143,8 +97,10 @@ class PostgresDatabase(Database):
 
     @override
     def all(self, name: str, /, **values: object) -> list[DictRow]:
-        session: _Session | None = getattr(self._now, "session", None)
-        with (session or self._reader).turn() as connection:
+        session: Session | None = getattr(self._now, "session", None)
+        if session is not None:  # its turn goes on, and ends with the connection
+            return session.open.execute(self._statements[name], values).fetchall()
+        with self._reader.turn() as connection:
             return connection.execute(self._statements[name], values).fetchall()
 
     @override
@@ -162,134 +118,15 @@ class PostgresDatabase(Database):
         if rows:
             self._writer.open.cursor().executemany(self._statements[name], rows)
 
+    def time(self) -> datetime:
+        """Of the server's clock. Errors: JournalUnavailable."""
+        with self._reader.turn() as connection:
+            (row,) = connection.execute("SELECT clock_timestamp() AS now").fetchall()
+        return row["now"].astimezone(UTC)  # type: ignore[no-any-return]
+
     @override
     def checkpoint(self) -> None:
         """The server does."""
-
-
-class _Session:
-    """A connection that is made when it is needed, for one thread at a time."""
-
-    def __init__(self, url: str, name: str, *, owns_name: bool) -> None:
-        self._conninfo = _conninfo(url, name)
-        self._name = name
-        self._owns_name = owns_name
-        self._lock = threading.RLock()
-        self._connection: psycopg.Connection[DictRow] | None = None
-        self.was_open = False
-
-    @property
-    def open(self) -> psycopg.Connection[DictRow]:
-        """Inside a turn."""
-        if self._connection is None:
-            raise AssertionError("outside of a transaction")
-        return self._connection
-
-    @contextmanager
-    def turn(self, begin: LiteralString | None = None) -> Iterator[psycopg.Connection[DictRow]]:
-        """Errors: JournalUnavailable."""
-        if not self._lock.acquire(timeout=WAITS_SECONDS):
-            raise JournalUnavailable(f"the journal has not answered for {WAITS_SECONDS:.0f} s")
-        try:
-            yield self._ready(begin)
-        except JournalLocked as error:
-            if not self.was_open:
-                raise
-            raise JournalUnavailable(str(error)) from error
-        except psycopg.Error as error:
-            said = _with_advice(error)
-            raise JournalUnavailable(f"the journal cannot be used: {said}") from error
-        finally:
-            if begin is not None:
-                self._leave()
-            self._lock.release()
-
-    def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def _ready(self, begin: LiteralString | None) -> psycopg.Connection[DictRow]:
-        """With `begin` said, on a new connection if the old one was lost: nothing is done yet."""
-        connection = self._connection
-        if connection is not None and not _is_lost(connection):
-            if begin is None:
-                return connection
-            try:
-                connection.execute(begin, prepare=False)
-            except psycopg.OperationalError:
-                if not connection.closed:
-                    raise
-            else:
-                return connection
-        self.close()
-        self._connection = connection = self._connect()
-        if begin is not None:
-            connection.execute(begin, prepare=False)
-        return connection
-
-    def _leave(self) -> None:
-        """Nothing stays open; what cannot be rolled back is a connection to throw away."""
-        if self._connection is None:
-            return
-        status = self._connection.info.transaction_status
-        try:
-            if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
-                self._connection.execute("ROLLBACK")
-            elif status is not TransactionStatus.IDLE:
-                self.close()
-        except psycopg.Error:
-            self.close()
-
-    def _connect(self) -> psycopg.Connection[DictRow]:
-        connection = psycopg.connect(self._conninfo, autocommit=True, row_factory=dict_row)
-        try:
-            connection.adapters.register_dumper(str, _StorableText)
-            connection.execute(SESSION)
-            if self._owns_name:
-                _take_name(connection, self._name)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _is_lost(connection: psycopg.Connection[DictRow]) -> bool:
-    """Between transactions a server says nothing, unless it is that it goes."""
-    if connection.closed:
-        return True
-    if connection.info.transaction_status is not TransactionStatus.IDLE:
-        return False
-    return bool(select.select([connection.fileno()], [], [], 0)[0])
-
-
-class _StorableText(StrDumperUnknown):
-    """A server takes neither a NUL nor half a surrogate pair; what a file takes is marked here."""
-
-    @override
-    def dump(self, obj: str) -> bytes:
-        return obj.replace("\0", "\ufffd").encode("utf-8", "replace")
-
-
-def _conninfo(url: str, name: str) -> str:
-    try:
-        known = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:  # its words may hold the password
-        raise JournalUnavailable("the journal's url_file holds no connection string") from None
-    application = {"application_name": f"stackmedic-remediator {name}"}
-    return make_conninfo(**{**application, **CLIENT, **known})  # type: ignore[arg-type]
-
-
-def _take_name(connection: psycopg.Connection[DictRow], name: str) -> None:
-    """For as long as the connection lives. Errors: JournalLocked."""
-    try:
-        connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (NAMES, name))
-    except psycopg.errors.LockNotAvailable:
-        raise JournalLocked(
-            f"another remediator named {name} works on this journal; give each a journal.name of "
-            "its own, or stop it first"
-        ) from None
 
 
 def _make_schema(connection: psycopg.Connection[DictRow]) -> None:
@@ -321,10 +158,3 @@ def _translated(text: str, rules: tuple[tuple[str, str], ...]) -> str:
         flags = re.MULTILINE if pattern.startswith("^") else re.DOTALL
         text = re.sub(pattern, replacement, text, flags=flags)
     return text
-
-
-def _with_advice(error: psycopg.Error) -> str:
-    words = " ".join(str(error).split()) or type(error).__name__
-    state = error.sqlstate or ("08" if isinstance(error, psycopg.OperationalError) else "")
-    advice = next((advice for start, advice in ADVICE.items() if state.startswith(start)), None)
-    return f"{words}; {advice}" if advice else words

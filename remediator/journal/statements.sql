@@ -350,7 +350,7 @@ SELECT id FROM incidents i WHERE closed_at < :before
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id AND r.claimed_at IS NOT NULL
                   AND (SELECT count(*) FROM (SELECT 1 FROM runs n WHERE n.runbook = r.runbook
                        AND n.target = r.target AND n.claimed_at IS NOT NULL AND n.id > r.id
-                       LIMIT 20)) < 20)
+                       LIMIT 20) AS newer) < 20)
 ORDER BY closed_at LIMIT 1;
 
 -- name: begin_pruning

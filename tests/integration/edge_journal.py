@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from remediator.journal.postgres import SCHEMA
+from remediator.journal.session import SCHEMA
 from remediator.topology import Target
 from tests.integration.edge_postgres import PASSWORD, address, connected, postgres_server
 
