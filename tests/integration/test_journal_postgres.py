@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.edge_containers import needs_docker
 from tests.integration.edge_journal import journal_server
+from tests.integration.edge_postgres import PASSWORD
 
 pytestmark = [pytest.mark.integration, needs_docker]
 
@@ -29,7 +30,7 @@ def test_the_unit_tests_of_the_journal_pass_on_a_server(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env=os.environ | {"STACKMEDIC_TEST_SERVER": server.url},
+            env=os.environ | {"STACKMEDIC_TEST_SERVER": server.url, "PGPASSWORD": PASSWORD},
         )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
