@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import a_body
-from tests.integration.edge_containers import needs_docker, until
+from tests.integration.edge_containers import docker_logs, needs_docker, until
 from tests.integration.edge_journal import JournalServer, journal_server
 from tests.integration.live import SLOW
 from tests.integration.live_remediator import (
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.integration, needs_docker]
 MORTAL = str(Path(__file__).with_name("mortal.py"))
 AHEAD = (sys.executable, str(Path(__file__).with_name("skewed.py")))
 ALARM = "RemediatorJournalUnavailable"
-STUBBORN = 'echo started; trap "" TERM; while :; do sleep 600 & wait; done'
+STUBBORN = 'echo started; trap "echo told" TERM; while :; do sleep 600 & wait; done'
 """Its restart takes as long as it is given to stop."""
 SLOWLY = RESTART_DB["steps"][0] | {"with": {"stop_timeout": "4s"}}
 PATIENT = RESTART_DB["verify"] | {"within": "30s"}
@@ -185,7 +185,7 @@ def test_one_that_was_frozen_while_it_acted_writes_nothing_over_the_other(
 ) -> None:
     pair.start()
     pair.stage.world.break_(db)
-    until(lambda: pair.states(db) == ["executing"], within_seconds=SLOW)
+    until(lambda: "told" in docker_logs(pair.stage.world.containers[db]), within_seconds=SLOW)
     frozen = pair.first.processes[-1]
     frozen.send_signal(signal.SIGSTOP)
     pair.tell_second()
