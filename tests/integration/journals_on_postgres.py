@@ -18,7 +18,7 @@ from remediator.journal.postgres import PostgresDatabase
 from remediator.journal.session import SCHEMA, Address
 from tests import builders
 
-OF_A_FILE = ("_connection", "sqlite3", "SqliteDatabase", "SCENES", "\\0")
+OF_A_FILE = ("_connection", "sqlite3", "SqliteDatabase", "SCENES", "HOSTILE", "\\0")
 """Whoever names one looks into a file, breaks or writes one, or stores what only a file takes."""
 
 
@@ -106,6 +106,8 @@ def texts_of(function: FunctionType, seen: set[Callable[..., object]]) -> Iterat
         other = function.__globals__.get(name)
         if isinstance(other, FunctionType):
             yield from texts_of(other, seen)
+        elif isinstance(other, type) and other.__module__.startswith("tests.unit"):
+            yield inspect.getsource(other)
 
 
 def names_in(code: CodeType) -> Iterator[str]:
