@@ -48,6 +48,11 @@ WORDS = (
     (r":(\w+)", r"%(\1)s"),
     (r"\bonly\b", '"only"'),
 )
+# An insert that COPY does as well, in a third of the CPU.
+PLAIN_INSERT = re.compile(
+    r"INSERT INTO (?P<table>\w+)\s*(?P<columns>\([\w\s,]+\))\s*VALUES \((%s(, )?)+\);?"
+)
+FEW = 20
 
 
 class PostgresDatabase(Database):
@@ -115,8 +120,15 @@ class PostgresDatabase(Database):
     def many(
         self, name: str, rows: Sequence[Mapping[str, Any]] | Sequence[Sequence[object]]
     ) -> None:
-        if rows:
-            self._writer.open.cursor().executemany(self._statements[name], rows)
+        cursor = self._writer.open.cursor()
+        inserts = PLAIN_INSERT.fullmatch(self._statements[name])
+        if inserts is None or len(rows) < FEW:
+            if rows:
+                cursor.executemany(self._statements[name], rows)
+            return
+        with cursor.copy(f"COPY {inserts['table']} {inserts['columns']} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(tuple(row))
 
     def time(self) -> datetime:
         """Of the server's clock. Errors: JournalUnavailable."""

@@ -20,6 +20,7 @@ UNITS = (
 )  # fmt: skip
 
 
+@pytest.mark.timeout(1200)  # hundreds of tests, each with a schema of its own
 def test_the_unit_tests_of_the_journal_pass_on_a_server(tmp_path: Path) -> None:
     units = [f"tests/unit/remediator/test_{name}.py" for name in UNITS]
     plugin = ["-p", "tests.integration.journals_on_postgres", "-p", "no:cacheprovider"]
