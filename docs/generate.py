@@ -10,6 +10,7 @@ import pkgutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -21,13 +22,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import exporter.families
+import remediator.config_oncall
 import remediator.config_schema
 from exporter.config import Config
 from exporter.config_web import WebConfig
 from exporter.families.metric import Metric
 from remediator.actions import ACTIONS
 from remediator.config import load_config
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, OncallGauges, RunGauges
 
 REPO = Path(__file__).resolve().parents[1]
 COMPATIBILITY = REPO / "tests" / "contract" / "compatibility"
@@ -119,6 +121,7 @@ def remediator_metrics() -> Iterator[tuple[str, ...]]:
     registry.register(RunGauges(Nothing(), config.policy.topology))  # type: ignore[arg-type]
     registry.register(MaintenanceGauges(config.policy.topology))
     registry.register(BreakerGauges(config.policy, tuple))
+    registry.register(OncallGauges(REPO / "alert_rules" / "oncall.yml", lambda: datetime.now(UTC)))
     families = {family.name: family for family in registry.collect()}
     for name in sorted(set(families) - process_names()):
         family = families[name]
@@ -161,6 +164,9 @@ WORDS = {
     "Path": "absolute path",
     "Status": "HTTP status",
     "Zone": "time zone",
+    "Line": "text",
+    "LocalTime": "local time",
+    "date": "date",
     "Version": "`TLS10` to `TLS13`",
 }
 
@@ -179,6 +185,10 @@ def configuration() -> Iterator[str]:
     yield from ("## remediator.yml", "")
     own = Sections(sources(REPO.glob("remediator/config*.py")))
     yield from own.document(remediator.config_schema.ConfigFile)
+    yield from ("## oncall.yml", "")
+    yield "`stackmedic-remediator oncall check` names every mistake; [on-call](howto/oncall.md)."
+    yield ""
+    yield from own.document(remediator.config_oncall.OncallFile)
 
 
 def sources(files: Iterable[Path]) -> dict[tuple[str, str], ast.ClassDef]:

@@ -45,7 +45,7 @@ from remediator.journal import (
     RunLog,
 )
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, OncallGauges, RunGauges
 from remediator.notify import AlertmanagerPager
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
@@ -159,6 +159,7 @@ def _serve(config: Config, token: bytes) -> None:
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(MaintenanceGauges(config.policy.topology))
+        metrics.registry.register(OncallGauges(config.oncall_file, _now))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:

@@ -19,6 +19,7 @@ from remediator.journal import JournalUnavailable, Opened, Records
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
+from remediator.rota_file import RotaFile
 from remediator.runs import Change, PastRun
 from remediator.topology import Target
 
@@ -249,6 +250,33 @@ class MaintenanceGauges(Collector):
                 continue
             family.add_metric([key], found.until.timestamp() if found else 0)
         yield family
+
+
+class OncallGauges(Collector):
+    """Read from the rota at each scrape; one that cannot be used has no series."""
+
+    def __init__(self, file: Path | None, clock: Callable[[], datetime]) -> None:
+        self._file = RotaFile(file) if file is not None else None
+        self._clock = clock
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        current = GaugeMetricFamily(
+            "oncall_current",
+            "1 for the team that is on call now, 0 for the others.",
+            labels=["team"],
+        )
+        ends = GaugeMetricFamily(
+            "oncall_ends_timestamp_seconds", "When the rota ends: nobody is on call after it."
+        )
+        rota = self._file.rota() if self._file is not None else None
+        if rota is not None:
+            turn = rota.turn(self._clock())
+            for team in rota.teams:
+                current.add_metric([team], 1 if turn and turn.team == team else 0)
+            ends.add_metric([], rota.ends.timestamp())
+        yield current
+        yield ends
 
 
 class BreakerGauges(Collector):

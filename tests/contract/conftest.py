@@ -84,7 +84,7 @@ def series_of(call: ast.Call) -> Iterator[str]:
     first = call.args[0]
     if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
         return
-    if not re.fullmatch(r"(remediator|stackmedic)_[a-z_]+", first.value):
+    if not re.fullmatch(r"(remediator|stackmedic|oncall)_[a-z_]+", first.value):
         return
     kind = ast.unparse(call.func).lower()
     if kind.endswith("counter"):
