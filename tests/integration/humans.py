@@ -61,10 +61,10 @@ class Humans:
         found = [one for one in self.told if one.way == way]
         return [one for one in found if all(word in one.text for word in words)]
 
-    def await_(self, way: str, *words: str, times: int = 1) -> None:
+    def await_(self, way: str, *words: str, times: int = 1, seconds: float = SLOW) -> None:
         until(
             lambda: len(self.by(way, *words)) >= times,
-            within_seconds=SLOW,
+            within_seconds=seconds,
             what=f"{way} is told {words} {times} times",
         )
 

@@ -161,7 +161,8 @@ def test_an_alert_that_no_route_brings_to_the_remediator_or_to_a_human_is_found(
 
     found = [sentence for _, _, sentence in stack.found()]
 
-    assert "ServiceDown: goes to oncall and not to the remediator" in found
+    teams = ", ".join(f"page-{who}" for who in ("fallback", "team-a", "team-b", "team-c"))
+    assert f"ServiceDown: goes to incidents, {teams} and not to the remediator" in found
     stack.edit(ALERTMANAGER, """'remediation="manual"']""", """'remediation!="manual"']""")
     stack.edit(ALERTMANAGER, "repeat_interval: 1h\n      continue: true", "repeat_interval: 1h")
     found = [sentence for _, _, sentence in stack.found()]
