@@ -217,10 +217,11 @@ WHICH_ONE = (
         sort=("Slowest 5 %", True),
     ).span(16),
     rows(
-        (19, "Versions"),
-        "What each colour says that it runs.",
-        row("max by (service, component, version) (health_component_info)"),
-        columns={"service": "Service", "component": "Component", "version": "Version"},
+        (19, "Releases"),
+        "The image that each colour runs, and since when.",
+        row('max by (service, image) (container_start_time_seconds{service=~"backend-.+"}) * 1000'),
+        columns={"service": "Service", "image": "Image", "Value": "Started"},
+        units={"Started": "dateTimeFromNow"},
         sort=("Service", False),
     ).span(8),
 )

@@ -25,10 +25,10 @@ CPU_USED = "sum(rate(container_cpu_usage_seconds_total[$__rate_interval])) / max
 MEMORY_USED = "sum(container_memory_working_set_bytes) / max(machine_memory_bytes)"
 INODES_USED = "1 - min by (mountpoint) (node_filesystem_files_free / (node_filesystem_files > 0))"
 TREND = "min by (mountpoint) (predict_linear(node_filesystem_avail_bytes[6h], 86400))"
-# Seconds until a disk is full by the trend of six hours; a month where it does not fill.
+# Seconds until a disk is full by the trend of six hours; a year at most, where it does not fill.
 FULL_IN = (
-    "min(min by (mountpoint) (node_filesystem_avail_bytes)"
-    " / clamp_min(-max by (mountpoint) (deriv(node_filesystem_avail_bytes[6h])), 1))"
+    "clamp_max(min(min by (mountpoint) (node_filesystem_avail_bytes)"
+    " / clamp_min(-max by (mountpoint) (deriv(node_filesystem_avail_bytes[6h])), 1)), 31536000)"
 )
 DAYS_LEFT = "(min by (service, filepath, subject_CN) (x509_cert_not_after) - time()) / 86400"
 DAYS = steps(
