@@ -50,7 +50,7 @@ SLOW_CALLS = int(RULES["SlowQueries"]["also"]["calls in an hour at least"])
 
 REDIS_MEMORY = band("RedisMemoryHigh")
 CACHE_HITS = band("CacheHitRateLow")
-TASK_SECONDS = band("CeleryTaskStuck")
+TASK_SECONDS = Band(900, alert("CeleryTaskStuck"))
 QUEUE_SECONDS = alert("CeleryQueueBehind")
 
 DAY = 86400
