@@ -103,7 +103,8 @@ def test_every_alert_has_the_labels_and_annotations_of_the_conventions(alerts: A
 
 def test_every_alert_says_which_service(rules: Rules, alerts: Alerts) -> None:
     folded = re.compile(r"by \(service[,)]|service:\w+:")
-    recorded = {rule["record"] for rule in rules if "record" in rule and folded.search(rule["expr"])}
+    records = [rule for rule in rules if "record" in rule]
+    recorded = {rule["record"] for rule in records if folded.search(rule["expr"])}
     for name, rule in alerts.items():
         expr = rule["expr"]
         by_service = folded.search(expr) or any(record in expr for record in recorded)
