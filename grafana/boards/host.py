@@ -25,10 +25,10 @@ CPU_USED = "sum(rate(container_cpu_usage_seconds_total[$__rate_interval])) / max
 MEMORY_USED = "sum(container_memory_working_set_bytes) / max(machine_memory_bytes)"
 INODES_USED = "1 - min by (mountpoint) (node_filesystem_files_free / (node_filesystem_files > 0))"
 TREND = "min by (mountpoint) (predict_linear(node_filesystem_avail_bytes[6h], 86400))"
-# Seconds until a disk is full by the trend of six hours; a month where it does not fill.
+# Seconds until a disk is full by the trend of six hours; a year at most, where it does not fill.
 FULL_IN = (
-    "min(min by (mountpoint) (node_filesystem_avail_bytes)"
-    " / clamp_min(-max by (mountpoint) (deriv(node_filesystem_avail_bytes[6h])), 1))"
+    "clamp_max(min(min by (mountpoint) (node_filesystem_avail_bytes)"
+    " / clamp_min(-max by (mountpoint) (deriv(node_filesystem_avail_bytes[6h])), 1)), 31536000)"
 )
 DAYS_LEFT = "(min by (service, filepath, subject_CN) (x509_cert_not_after) - time()) / 86400"
 DAYS = steps(
@@ -46,14 +46,14 @@ IS_IT_WELL = (
             " / max(machine_cpu_cores)"
         ),
         unit="percentunit",
-        colours=bands(runbook.CPU),
+        colours=bands(runbook.HOST_CPU),
     ),
     number(
         (2, "Memory of the machine"),
         "Working sets of all containers. Expected below 70 %, alert at 85 %.",
         now(MEMORY_USED),
         unit="percentunit",
-        colours=bands(runbook.MEMORY),
+        colours=bands(runbook.HOST_MEMORY),
     ),
     number(
         (3, "Fullest disk"),
@@ -92,7 +92,7 @@ WHAT_IS_WRONG = (
         " service can write.",
         query("mountpoint:filesystem_used:ratio", "{{mountpoint}}"),
         limits=bands(runbook.DISK),
-        explains=["DiskAlmostFull", "BackupDiskAlmostFull"],
+        explains=["DiskAlmostFull", "DiskAboveExpected", "BackupDiskAlmostFull"],
     ).max(1),
     lines(
         (10, "Disk free, now and in 24 h by its trend"),
@@ -109,7 +109,8 @@ HOW_MUCH = (
         (7, "CPU of the machine, over time"),
         "Used by all containers. Expected below 60 %, alert at 80 %.",
         query(CPU_USED, "all containers"),
-        limits=bands(runbook.CPU),
+        limits=bands(runbook.HOST_CPU),
+        explains=["HostCpuHigh"],
     ).axis_soft_max(1),
     lines(
         (15, "CPU by service"),
@@ -122,13 +123,14 @@ HOW_MUCH = (
         unit="short",
     ),
     limited(
-        (16, "Memory of the machine, over time"),
+        (8, "Memory of the machine, over time"),
         "Working sets of all containers. Expected below 70 %, alert at 85 %.",
         query(MEMORY_USED, "all containers"),
-        limits=bands(runbook.MEMORY),
+        limits=bands(runbook.HOST_MEMORY),
+        explains=["HostMemoryHigh"],
     ).axis_soft_max(1),
     lines(
-        (8, "Memory by service"),
+        (16, "Memory by service"),
         "Working set.",
         query(
             'sum by (service) (container_memory_working_set_bytes{service=~"$service"})',
@@ -180,7 +182,7 @@ WHICH_ONE = (
         },
         units={"Days left": "d", "Ends": "dateTimeAsIso"},
         sort=("Days left", False),
-        explains=["CertificateExpiring", "CertificateExpiringSoon", "CertificateExpired"],
+        explains=["CertificateExpiring", "CertificateCritical", "CertificateExpired"],
     ).span(12),
     rows(
         (18, "File systems"),

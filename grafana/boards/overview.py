@@ -59,7 +59,7 @@ IS_IT_WELL = (
         now('max(probe_success{target="site"})'),
         {"1": ("serving", GREEN), "0": ("DOWN", RED)},
         explains=["SiteDown"],
-    ).span(3),
+    ).span(2),
     label(
         (4, "Live colour"),
         "The colour that nginx serves now, as nginx itself says.",
@@ -92,24 +92,31 @@ IS_IT_WELL = (
         "Open incidents at the end of their ladder: a human must take over.",
         now("sum(remediator_runs_not_mended)"),
         colours=NONE_IS_GOOD,
-    ).span(3),
+    ).span(2),
+    label(
+        (16, "On call now"),
+        "The team that is called, by the rota.",
+        now("oncall_current == 1", "{{team}}"),
+    )
+    .span(3)
+    .no_value("no rota"),
     number(
         (17, "Availability, 30 days"),
         "Share of the exporter's requests to the site that were answered well.",
         now(AVAILABILITY),
         unit="percentunit",
-        colours=steps((None, RED), (runbook.SLO, GREEN)),
+        colours=steps((None, RED), (runbook.OBJECTIVE, GREEN)),
     )
     .span(3)
     .decimals(3),
     number(
         (18, "Error budget left"),
-        f"Of the time that the site may be down in 30 days at {runbook.SLO:.1%} availability.",
-        now(f"1 - (1 - {AVAILABILITY}) / (1 - {runbook.SLO})"),
+        f"Of the time that the site may be down in 30 days: {runbook.OBJECTIVE:.1%} are promised.",
+        now(f"1 - (1 - {AVAILABILITY}) / {runbook.BUDGET}"),
         unit="percentunit",
         colours=steps((None, RED), (0, YELLOW), (0.25, GREEN)),
     )
-    .span(3)
+    .span(2)
     .decimals(0),
 )
 
@@ -189,7 +196,7 @@ HOW_MUCH = (
         (6, "Redis memory"),
         "Used of maxmemory. Expected below 70 %, alert at 85 %.",
         now("service:redis_memory_used:ratio", "{{service}}"),
-        limits=bands(runbook.MEMORY),
+        limits=bands(runbook.REDIS_MEMORY),
     )
     .span(4)
     .max(1),

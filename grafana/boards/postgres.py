@@ -48,7 +48,7 @@ IS_IT_WELL = (
         "Of those that are not reserved for the superuser. Alert at 85 %.",
         now(USED),
         unit="percentunit",
-        colours=steps((None, GREEN), (runbook.CONNECTIONS, RED)),
+        colours=bands(runbook.CONNECTIONS),
     ).span(3),
     number(
         (3, "Found in cache, 1 h"),
@@ -87,7 +87,7 @@ IS_IT_WELL = (
         ),
         unit="percentunit",
         colours=steps((None, GREEN), (0.95, YELLOW), (1, RED)),
-        explains=["BackupTooOld"],
+        explains=["BackupTooOld", "BackupMissing"],
     )
     .span(3)
     .decimals(0),
@@ -143,7 +143,7 @@ HOW_MUCH = (
         (9, "Connections used, over time"),
         "Of those that are not reserved for the superuser. Alert at 85 %.",
         query(USED, "{{service}}"),
-        limits=steps((None, GREEN), (runbook.CONNECTIONS, RED)),
+        limits=bands(runbook.CONNECTIONS),
         explains=["DbConnectionsSaturated"],
     ).axis_soft_max(1),
     lines(
@@ -262,6 +262,7 @@ WHICH_ONE = (
         (19, "Backup good"),
         "Big enough, of its format and readable.",
         query("min by (backup) (backup_valid)", "{{backup}}"),
+        explains=["BackupInvalid"],
     ),
     lines(
         (18, "Size of the backups"),

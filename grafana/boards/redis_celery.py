@@ -48,7 +48,7 @@ IS_IT_WELL = (
         "Of maxmemory. Expected below 70 %, alert at 85 %.",
         now("max(service:redis_memory_used:ratio)"),
         unit="percentunit",
-        colours=bands(runbook.MEMORY),
+        colours=bands(runbook.REDIS_MEMORY),
     ),
     number(
         (3, "Look-ups found, 1 h"),
@@ -67,7 +67,7 @@ IS_IT_WELL = (
         (5, "Tasks waiting"),
         "In all queues.",
         now("sum(celery_queue_length)"),
-        colours=steps((None, GREEN), (runbook.QUEUE, YELLOW)),
+        colours=steps((None, GREEN), (runbook.QUEUE_LENGTH, YELLOW)),
     ),
     number(
         (6, "Oldest task in flight"),
@@ -85,14 +85,14 @@ WHAT_IS_WRONG = (
         "Whether the worker's heartbeat was heard within its timeout.",
         query("max by (service, hostname) (celery_worker_up)", "{{service}} {{hostname}}"),
         texts={"1": ("heard", GREEN), "0": ("SILENT", RED)},
-        explains=["CeleryWorkerSilent", "CeleryWorkersMissing"],
+        explains=["CeleryWorkerSilent"],
     ),
     lines(
         (13, "Queue length"),
         "Messages waiting. A queue that only grows is not being worked on.",
         query("max by (queue_name) (celery_queue_length)", "{{queue_name}}"),
         unit="short",
-        explains=["CeleryQueueStuck", "CeleryQueueNotDraining"],
+        explains=["CeleryQueueStuck", "CeleryQueueBehind"],
     ),
     lines(
         (16, "Queue not empty since"),
@@ -119,7 +119,7 @@ HOW_MUCH = (
         (7, "Memory of maxmemory"),
         "Expected below 70 %, alert at 85 %. At the limit keys are evicted, or writes refused.",
         query("service:redis_memory_used:ratio", "{{service}}"),
-        limits=bands(runbook.MEMORY),
+        limits=bands(runbook.REDIS_MEMORY),
         explains=["RedisMemoryHigh"],
     ).axis_soft_max(1),
     limited(

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from grafana import runbook
 from grafana.board import Board
 from grafana.parts import (
     BLUE,
@@ -12,6 +13,7 @@ from grafana.parts import (
     SERVICE,
     YELLOW,
     Query,
+    bands,
     label,
     now,
     number,
@@ -53,15 +55,15 @@ IS_IT_WELL = (
         (1, "Mode"),
         "auto: runs are carried out. approve: a human allows each. observe: nothing is touched.",
         now("remediator_mode == 1", "{{mode}}"),
-        explains=["RemediatorDryRunOnProd"],
-    ).span(3),
+        explains=["RemediatorObserves"],
+    ).span(2),
     word(
         (2, "Paused"),
         "A human has paused the remediator: it begins nothing.",
         now("max(remediator_paused)"),
         {"0": ("no", GREEN), "1": ("PAUSED", YELLOW)},
         explains=["RemediatorPaused"],
-    ).span(3),
+    ).span(2),
     number(
         (3, "Running now"),
         "Services on which a run is at work.",
@@ -89,6 +91,11 @@ IS_IT_WELL = (
         colours=NONE_IS_GOOD,
     ).span(3),
     number(
+        (7, "Acknowledged"),
+        "Services with an open incident that somebody has taken.",
+        now(f"sum(remediator_incident_acknowledged{{{SERVICE}}})"),
+    ).span(2),
+    number(
         (8, "Mended by itself, 24 h"),
         "Of the runs that came to an end, those that were verified to have helped.",
         now(
@@ -106,7 +113,7 @@ IS_IT_WELL = (
         "The remediator reads it every few seconds; old data blocks every run.",
         now("time() - max(remediator_reconcile_last_success_timestamp_seconds)"),
         unit="s",
-        colours=steps((None, GREEN), (60, YELLOW), (300, RED)),
+        colours=bands(runbook.RECONCILE_SECONDS),
         explains=["RemediatorStale"],
     ).span(3),
 )
@@ -128,7 +135,7 @@ WHAT_IS_WRONG = (
             "{{service}} {{runbook}}",
         ),
         texts={"0": ("on", GREEN), "1": ("OFF", RED)},
-        explains=["RemediatorCircuitOpen"],
+        explains=["RemediatorBreakerOpen"],
     ),
     rows(
         (12, "Decision log"),

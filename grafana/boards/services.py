@@ -110,7 +110,7 @@ HOW_MUCH = (
         "Working set, without what the kernel gives back. Expected below 70 %, alert at 85 %.",
         query(f"service:container_memory_used:ratio{{{SERVICE}}}", "{{service}}"),
         limits=bands(runbook.MEMORY),
-        explains=["HighMemory", "MemoryAboveExpected"],
+        explains=["HighMemory", "DatabaseMemoryHigh", "MemoryAboveExpected"],
     ).axis_soft_max(1),
     limited(
         (11, "Errors a minute"),

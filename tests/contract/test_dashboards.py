@@ -236,6 +236,20 @@ def test_what_was_done_is_marked_on_every_board() -> None:
         assert "remediator_runs_total" in marks["Remediations"]
 
 
+def test_a_panel_names_the_alerts_that_link_to_it(rules: list[dict[str, Any]]) -> None:
+    """The overview is for those that have no panel of their own."""
+    said = {
+        (board["uid"], str(panel["id"])): panel["description"].partition("Explains: ")[2]
+        for board in BOARDS.values()
+        for panel in panels(board)
+    }
+    for rule in rules:
+        link = rule.get("annotations", {}).get("dashboard_url", "")
+        found = re.match(r"/d/([^/]+)/.*viewPanel=(\d+)", link)
+        if found is not None and found[1] != "stackmedic-overview":
+            assert rule["alert"] in re.findall(r"\w+", said[found[1], found[2]])
+
+
 # -- provisioning -----------------------------------------------------------------------------
 
 
