@@ -17,10 +17,10 @@ from typing_extensions import override
 
 from remediator import breaker, maintenance
 from remediator.journal import JournalUnavailable, Opened, Records
+from remediator.oncall import Rota
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
-from remediator.rota_file import RotaFile
 from remediator.runs import Change, PastRun
 from remediator.topology import Target
 
@@ -281,9 +281,8 @@ class MaintenanceGauges(Collector):
 class OncallGauges(Collector):
     """Read from the rota at each scrape; one that cannot be used has no series."""
 
-    def __init__(self, file: Path | None, clock: Callable[[], datetime]) -> None:
-        self._file = RotaFile(file) if file is not None else None
-        self._clock = clock
+    def __init__(self, rota: Callable[[], Rota | None], clock: Callable[[], datetime]) -> None:
+        self._rota, self._clock = rota, clock
 
     @override
     def collect(self) -> Iterable[Metric]:
@@ -295,7 +294,7 @@ class OncallGauges(Collector):
         ends = GaugeMetricFamily(
             "oncall_ends_timestamp_seconds", "When the rota ends: nobody is on call after it."
         )
-        rota = self._file.rota() if self._file is not None else None
+        rota = self._rota()
         if rota is not None:
             turn = rota.turn(self._clock())
             for team in rota.teams:

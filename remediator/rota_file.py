@@ -16,29 +16,35 @@ log = logging.getLogger(__name__)
 
 
 class RotaFile:
-    def __init__(self, path: Path) -> None:
+    """`path`: None where no file is configured; then there is no rota, and no word of it."""
+
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self._lock = Lock()  # scrapes may overlap
         self._seen: tuple[int, int, int] | None = (-1, -1, -1)
         self._rota: Rota | None = None
 
     def rota(self) -> Rota | None:
+        if self._path is None:
+            return None
         with self._lock:
-            seen = self._state()
+            seen = _state(self._path)
             if seen != self._seen:
-                self._seen, self._rota = seen, self._read()
+                self._seen, self._rota = seen, _read(self._path)
             return self._rota
 
-    def _state(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return (found.st_ino, found.st_mtime_ns, found.st_size)
 
-    def _read(self) -> Rota | None:
-        try:
-            return load_oncall(self._path).rota
-        except ConfigError as error:
-            log.warning("nobody can tell who is on call: %s", error)
-            return None
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _read(path: Path) -> Rota | None:
+    try:
+        return load_oncall(path).rota
+    except ConfigError as error:
+        log.warning("nobody can tell who is on call: %s", error)
+        return None
