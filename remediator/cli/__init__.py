@@ -25,7 +25,6 @@ COMMANDS: Mapping[str, str] = {
     "maintenance": "orders",
     "reset-breaker": "orders",
     "deploy-lock": "orders",
-    "oncall": "oncall",
     "postmortem": "looking",
     "oncall": "oncall",
     "init": "init",
