@@ -146,7 +146,7 @@ WHAT_IS_WRONG = (
         query(
             "max by (alertname, service)"
             ' (ALERTS{alertstate="firing",alertname=~"P[01]Unacknowledged.+"})'
-            ' or 0 * max(up{job="prometheus"})',
+            ' or label_replace(0 * max(up{job="prometheus"}), "alertname", "none", "", "")',
             "{{alertname}} {{service}}",
         ),
         texts={"0": ("none", GREY), "1": ("ESCALATED", RED)},

@@ -201,7 +201,7 @@ WHICH_ONE = (
     rows(
         (16, "Paths"),
         "Of an hour: how often, how slow, how many failed.",
-        row(f"{requests('1h', 'path')} > 0"),
+        row(f"round({requests('1h', 'path')}) > 0"),
         row(
             "histogram_quantile(0.95, sum by (le, path)"
             f" (increase(http_request_duration_seconds_bucket{{{USERS}}}[1h]))) >= 0"

@@ -65,7 +65,7 @@ IS_IT_WELL = (
         "The colour that nginx serves now, as nginx itself says.",
         now("service_live_colour == 1", "{{colour}}"),
     )
-    .span(3)
+    .span(2)
     .no_value("nobody can tell"),
     number(
         (10, "Firing alerts"),
@@ -82,7 +82,7 @@ IS_IT_WELL = (
     .override_by_name("P2", one_is(ORANGE))
     .override_by_name("P3", one_is(BLUE)),
     number(
-        (11, "Services not running"),
+        (11, "Not running"),
         "Services of the configuration without a running container.",
         now('count(compose_service_state{state="running"} == 0) or vector(0)'),
         colours=NONE_IS_GOOD,
@@ -92,16 +92,16 @@ IS_IT_WELL = (
         "Open incidents at the end of their ladder: a human must take over.",
         now("sum(remediator_runs_not_mended)"),
         colours=NONE_IS_GOOD,
-    ).span(2),
+    ).span(3),
     label(
         (16, "On call now"),
         "The team that is called, by the rota.",
         now("oncall_current == 1", "{{team}}"),
     )
-    .span(3)
+    .span(2)
     .no_value("no rota"),
     number(
-        (17, "Availability, 30 days"),
+        (17, "Availability, 30 d"),
         "Share of the exporter's requests to the site that were answered well.",
         now(AVAILABILITY),
         unit="percentunit",
@@ -110,13 +110,13 @@ IS_IT_WELL = (
     .span(3)
     .decimals(3),
     number(
-        (18, "Error budget left"),
+        (18, "Budget left"),
         f"Of the time that the site may be down in 30 days: {runbook.OBJECTIVE:.1%} are promised.",
         now(f"1 - (1 - {AVAILABILITY}) / {runbook.BUDGET}"),
         unit="percentunit",
         colours=steps((None, RED), (0, YELLOW), (0.25, GREEN)),
     )
-    .span(2)
+    .span(3)
     .decimals(0),
 )
 

@@ -226,8 +226,8 @@ WHICH_ONE = (
         " text of a queryid where that is switched on.",
         row(f"topk(10, {SLOW})"),
         row(
-            "sum by (datname, user, queryid)"
-            f" (increase(pg_stat_statements_calls_total{{{SERVER}}}[1h]))"
+            "round(sum by (datname, user, queryid)"
+            f" (increase(pg_stat_statements_calls_total{{{SERVER}}}[1h])))"
             f" and on (datname, user, queryid) topk(10, {SLOW})"
         ),
         columns={

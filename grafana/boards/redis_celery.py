@@ -98,7 +98,8 @@ WHAT_IS_WRONG = (
         (16, "Queue not empty since"),
         "How long ago the queue was last seen empty.",
         query(
-            "max by (queue_name) (time() - celery_queue_last_drained_timestamp_seconds)",
+            "clamp_min(max by (queue_name)"
+            " (time() - celery_queue_last_drained_timestamp_seconds), 0)",
             "{{queue_name}}",
         ),
         unit="s",

@@ -31,6 +31,7 @@ SHOWN = (
     "effective|held|recurred|ineffective|inconclusive|failed|interrupted|cancelled|aborted"
     "|blocked|awaiting_approval|skipped"
 )
+LOGGED = f'{RUNBOOK},state!~"claimed|verifying"'
 TOLD = "remediator_time_to"
 
 
@@ -65,13 +66,13 @@ IS_IT_WELL = (
         explains=["RemediatorPaused"],
     ).span(2),
     number(
-        (3, "Running now"),
+        (3, "Running"),
         "Services on which a run is at work.",
         now(f"sum(remediator_run_in_progress{{{SERVICE}}})"),
         explains=["RemediationInProgress"],
-    ).span(3),
+    ).span(2),
     number(
-        (4, "Waits for approval"),
+        (4, "Needs approval"),
         "Runs that only need a human's word.",
         now(f"sum(remediator_approvals_waiting{{{SERVICE}}})"),
         colours=steps((None, GREEN), (1, YELLOW)),
@@ -85,7 +86,7 @@ IS_IT_WELL = (
         explains=["RemediationNotMended", "RemediationFailed"],
     ).span(3),
     number(
-        (6, "Switched off by their breaker"),
+        (6, "Breakers open"),
         "Entries that failed too often on a service; they are off until a human resets them.",
         now(f"sum(remediator_breaker_open{{{SERVICE},{RUNBOOK}}})"),
         colours=NONE_IS_GOOD,
@@ -94,9 +95,9 @@ IS_IT_WELL = (
         (7, "Acknowledged"),
         "Services with an open incident that somebody has taken.",
         now(f"sum(remediator_incident_acknowledged{{{SERVICE}}})"),
-    ).span(2),
+    ).span(3),
     number(
-        (8, "Mended by itself, 24 h"),
+        (8, "Mended, 24 h"),
         "Of the runs that came to an end, those that were verified to have helped.",
         now(
             'sum(increase(remediator_runs_total{state="effective"}[24h])) / (sum(increase('
@@ -109,8 +110,8 @@ IS_IT_WELL = (
     .decimals(0)
     .no_value("no run"),
     number(
-        (18, "Last look at Prometheus"),
-        "The remediator reads it every few seconds; old data blocks every run.",
+        (18, "Looked before"),
+        "When the remediator last read Prometheus; old data blocks every run.",
         now("time() - max(remediator_reconcile_last_success_timestamp_seconds)"),
         unit="s",
         colours=bands(runbook.RECONCILE_SECONDS),
@@ -131,7 +132,8 @@ WHAT_IS_WRONG = (
         "Entries that are off for a service after they failed too often.",
         query(
             f"max by (runbook, service) (remediator_breaker_open{{{SERVICE},{RUNBOOK}}}) > 0"
-            f" or max by (service) (remediator_breaker_open{{{SERVICE},{RUNBOOK}}})",
+            " or label_replace(max by (service)"
+            f' (remediator_breaker_open{{{SERVICE},{RUNBOOK}}}), "runbook", "all", "", "")',
             "{{service}} {{runbook}}",
         ),
         texts={"0": ("on", GREEN), "1": ("OFF", RED)},
@@ -143,8 +145,9 @@ WHAT_IS_WRONG = (
         " step by step.",
         Query()
         .expr(
-            "round(sum by (runbook, state)"
-            f" (increase(remediator_runs_total{{{RUNBOOK}}}[$__rate_interval]))) > 0"
+            # The difference to one step before is exact: no event is counted twice or lost.
+            f"sum by (runbook, state) (remediator_runs_total{{{LOGGED}}}"
+            f" - remediator_runs_total{{{LOGGED}}} offset $__interval > 0)"
         )
         .range()
         .format(PromQueryFormat.TABLE),
@@ -192,17 +195,17 @@ HOW_MUCH = (
             ("Detected p50", "p95", "Acted p50", "p95 ", "Mended p50", "p95  "), "s"
         ),
     )
-    .span(12)
+    .span(16)
     .height(5),
     number(
-        (15, "Alerts fire for, with and without remediation"),
+        (15, "Alerts fire for"),
         "Mean time within the range that an alert fires which has a runbook entry, and one that a"
         " human must see to.",
         now(firing_time('remediation!="manual",severity!="none"'), "with"),
         now(firing_time('remediation="manual",severity!="none"'), "without"),
         unit="s",
     )
-    .span(12)
+    .span(8)
     .height(5)
     .no_value("none"),
     stacked(
@@ -218,7 +221,8 @@ HOW_MUCH = (
         "Incidents whose ladder ended, or that nobody may mend.",
         query(
             "sum by (reason) (increase(remediator_escalations_total[$__rate_interval])) > 0"
-            " or sum(increase(remediator_escalations_total[$__rate_interval]))",
+            " or label_replace(sum(increase(remediator_escalations_total[$__rate_interval])),"
+            ' "reason", "nobody", "", "")',
             "{{reason}}",
         ),
     ),
@@ -229,7 +233,7 @@ WHICH_ONE = (
         (19, "Entries"),
         "Of the range, by runbook entry.",
         *(
-            row(f"sum by (runbook) (increase({metric}[$__range]))")
+            row(f"round(sum by (runbook) (increase({metric}[$__range])))")
             for metric in (
                 f"remediator_incidents_opened_total{{{RUNBOOK}}}",
                 f'remediator_runs_total{{{RUNBOOK},state="executing"}}',

@@ -211,7 +211,7 @@ WHICH_ONE = (
         row(f"max by (name, service, image) (container_last_seen{{{SERVICE}}}) * 1000"),
         row(f"max by (name) (container_start_time_seconds{{{SERVICE}}}) * 1000"),
         row(f"max by (name) (container_last_exit_code{{{SERVICE}}})"),
-        row(f"sum by (name) (increase(container_restarts_total{{{SERVICE}}}[24h]))"),
+        row(f"round(sum by (name) (increase(container_restarts_total{{{SERVICE}}}[24h])))"),
         columns={
             "service": "Service",
             "name": "Container",
@@ -228,8 +228,8 @@ WHICH_ONE = (
         (18, "Recurring errors"),
         "Errors of a day by their form; the exporter's page shows the text of a fingerprint.",
         row(
-            "topk(20, sum by (service, fingerprint)"
-            f" (increase(container_log_fingerprint_total{{{SERVICE}}}[24h])) > 0)"
+            "round(topk(20, sum by (service, fingerprint)"
+            f" (increase(container_log_fingerprint_total{{{SERVICE}}}[24h])) > 0))"
         ),
         columns={"service": "Service", "fingerprint": "Form", "Value": "Times"},
         sort=("Times", True),
