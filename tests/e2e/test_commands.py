@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from demo.faults import incidents
+from demo.faults import FAULTS, incidents
 from demo.world import World
 from exporter.config import load
 from remediator.actions import ACTIONS
@@ -79,8 +79,13 @@ def test_the_reports_can_tell_everything_of_the_running_stack(world: World) -> N
 
 @pytest.mark.timeout(120)
 def test_a_replay_of_what_was_mended_ends_as_it_did(world: World, tmp_path: Path) -> None:
-    """From the journal's own words: what `simulate` says of the past is what happened."""
-    mended = [i for i in incidents(world) if i["state"] == "closed" and not i["escalated"]][::-1]
+    """From the journal's own words: what `simulate` says of the past is what happened.
+
+    Of the demo's faults: a history does not tell of the silence that another test made.
+    """
+    targets = {fault.target for fault in FAULTS}
+    ended = [i for i in incidents(world)[::-1] if i["state"] == "closed" and i["target"] in targets]
+    mended = [incident for incident in ended if not incident["escalated"]]
     file = tmp_path / "incidents.json"
     file.write_text(json.dumps({"incidents": mended}))
     if not mended:

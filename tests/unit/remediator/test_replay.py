@@ -239,7 +239,7 @@ def test_the_command_gives_json_for_programs() -> None:
     observe = str(REPO / "remediator" / "profiles" / "observe.yml")
     demo_faults = str(REPLAY / "demo-incidents.json")
 
-    document = json.loads(simulate("--history", demo_faults, "--json", "--against", observe).output)
+    document = json.loads(simulate("--history", demo_faults, "--json", "--against", observe).stdout)
 
     assert [story["target"] for story in document["incidents"]] == [
         *("backend-blue", "redis", "backend", "postgres")

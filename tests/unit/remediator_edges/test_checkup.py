@@ -54,7 +54,7 @@ class Stack:
         return CliRunner().invoke(main, [config, "check", own, *options])
 
     def found(self, *options: str) -> list[tuple[str, int, str]]:
-        document = json.loads(self.check("--json", *options).output)
+        document = json.loads(self.check("--json", *options).stdout)
         return [
             (str(Path(f["file"]).relative_to(self.folder)), f["line"], f["sentence"])
             for f in document["findings"]
