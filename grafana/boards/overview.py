@@ -10,6 +10,7 @@ from grafana.parts import (
     GREEN,
     NONE_IS_GOOD,
     ORANGE,
+    OUTCOMES,
     RED,
     SERVICE,
     YELLOW,
@@ -19,6 +20,7 @@ from grafana.parts import (
     label,
     now,
     number,
+    painted,
     place_of,
     query,
     row,
@@ -49,6 +51,10 @@ def one_is(colour: str) -> list[DynamicConfigValue]:
     return [DynamicConfigValue("thresholds", steps((None, GREEN), (1, colour)).build())]
 
 
+ENDS = {
+    state: OUTCOMES[state]
+    for state in ("effective", "ineffective", "inconclusive", "failed", "interrupted", "cancelled")
+}
 AVAILABILITY = 'avg(avg_over_time(probe_success{target="site"}[30d]))'
 SERVICE_PAGE = to("stackmedic-services", "services", "var-service=${__field.labels.service}")
 
@@ -65,7 +71,7 @@ IS_IT_WELL = (
         "The colour that nginx serves now, as nginx itself says.",
         now("service_live_colour == 1", "{{colour}}"),
     )
-    .span(2)
+    .span(3)
     .no_value("nobody can tell"),
     number(
         (10, "Firing alerts"),
@@ -78,7 +84,7 @@ IS_IT_WELL = (
         ),
         colours=NONE_IS_GOOD,
     )
-    .span(6)
+    .span(5)
     .override_by_name("P2", one_is(ORANGE))
     .override_by_name("P3", one_is(BLUE)),
     number(
@@ -94,7 +100,7 @@ IS_IT_WELL = (
         colours=NONE_IS_GOOD,
     ).span(3),
     label(
-        (16, "On call now"),
+        (16, "On call"),
         "The team that is called, by the rota.",
         now("oncall_current == 1", "{{team}}"),
     )
@@ -224,17 +230,21 @@ WHAT_WAS_DONE = (
     )
     .decimals(0)
     .height(7),
-    stacked(
-        (8, "Remediations"),
-        "Runs by runbook entry and by how they went.",
-        query(
-            "sum by (runbook, state) (increase(remediator_runs_total{"
-            'state!~"claimed|verifying|held"}[$__rate_interval])) > 0',
-            "{{runbook}} {{state}}",
+    painted(
+        stacked(
+            (8, "Remediations"),
+            "Runs by runbook entry and by how they ended. Green helped, red needs a human.",
+            query(
+                "sum by (runbook, state) (increase(remediator_runs_total{"
+                f'state=~"{"|".join(ENDS)}"}}[$__rate_interval])) > 0',
+                "{{runbook}} {{state}}",
+            ),
         ),
+        {f"/ {state}$/": colour for state, colour in ENDS.items()},
     )
     .span(20)
-    .height(7),
+    .height(7)
+    .no_value("nothing was done"),
 )
 
 BOARD = Board(

@@ -9,6 +9,7 @@ from grafana.board import Board
 from grafana.parts import (
     GREEN,
     NONE_IS_GOOD,
+    PLAIN,
     RED,
     YELLOW,
     bands,
@@ -93,7 +94,7 @@ WHAT_IS_WRONG = (
         query("max by (queue_name) (celery_queue_length)", "{{queue_name}}"),
         unit="short",
         explains=["CeleryQueueStuck", "CeleryQueueBehind"],
-    ),
+    ).axis_soft_max(1),
     lines(
         (16, "Queue not empty since"),
         "How long ago the queue was last seen empty.",
@@ -208,11 +209,13 @@ WHICH_ONE = (
     ).span(16),
     gauges(
         (20, "Keys by database"),
-        "Keys in each database of the server; the broker's is not the cache's.",
-        now(f"max by (db) (redis_db_keys{{{SERVER}}})", "{{db}}"),
-        limits=steps((None, "blue")),
+        "Of the databases that hold one; the broker's is not the cache's.",
+        now(f"max by (db) (redis_db_keys{{{SERVER}}}) > 0", "{{db}}"),
+        limits=PLAIN,
         unit="short",
-    ).span(8),
+    )
+    .span(8)
+    .no_value("no key"),
 )
 
 BOARD = Board(

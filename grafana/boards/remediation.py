@@ -7,8 +7,8 @@ from grafana.board import Board
 from grafana.parts import (
     BLUE,
     GREEN,
-    GREY,
     NONE_IS_GOOD,
+    OUTCOMES,
     RED,
     SERVICE,
     YELLOW,
@@ -17,6 +17,7 @@ from grafana.parts import (
     label,
     now,
     number,
+    painted,
     query,
     row,
     rows,
@@ -27,10 +28,8 @@ from grafana.parts import (
 )
 
 RUNBOOK = 'runbook=~"$runbook"'
-SHOWN = (
-    "effective|held|recurred|ineffective|inconclusive|failed|interrupted|cancelled|aborted"
-    "|blocked|awaiting_approval|skipped"
-)
+AT_WORK = f"remediator_run_in_progress{{{SERVICE}}}"
+MENDABLE = 'alertstate="firing",severity!="none",remediation!~"|manual"'
 LOGGED = f'{RUNBOOK},state!~"claimed|verifying"'
 TOLD = "remediator_time_to"
 
@@ -121,10 +120,15 @@ IS_IT_WELL = (
 
 WHAT_IS_WRONG = (
     timeline(
-        (10, "Runs"),
-        "When a run held a service.",
-        query(f"max by (service) (remediator_run_in_progress{{{SERVICE}}})", "{{service}}"),
-        texts={"0": ("idle", GREY), "1": ("runs", BLUE)},
+        (10, "Alerts and runs"),
+        "Red: an alert that can be mended fires. Blue: a run is at work on the service.",
+        query(
+            f"max by (service) ({AT_WORK}) * 2 > 0"
+            f" or max by (service) (ALERTS{{{SERVICE},{MENDABLE}}})"
+            f" or max by (service) ({AT_WORK})",
+            "{{service}}",
+        ),
+        texts={"0": ("well", GREEN), "1": ("an alert fires", RED), "2": ("a run is at work", BLUE)},
         explains=["RemediationStorm"],
     ),
     timeline(
@@ -153,19 +157,22 @@ WHAT_IS_WRONG = (
         .format(PromQueryFormat.TABLE),
         columns={"Time": "When", "runbook": "Entry", "state": "What became of it", "Value": "Runs"},
         sort=("When", True),
-    ),
+    ).height(10),
 )
 
 HOW_MUCH = (
-    stacked(
-        (9, "Runs by how they went"),
-        "Each state that a run entered; effective and held is good.",
-        query(
-            "sum by (state) (increase(remediator_runs_total{"
-            f'{RUNBOOK},state=~"{SHOWN}"}}[$__rate_interval])) > 0',
-            "{{state}}",
+    painted(
+        stacked(
+            (9, "Runs by how they went"),
+            "Each state that a run entered; effective and held is good.",
+            query(
+                "sum by (state) (increase(remediator_runs_total{"
+                f'{RUNBOOK},state=~"{"|".join(OUTCOMES)}"}}[$__rate_interval])) > 0',
+                "{{state}}",
+            ),
         ),
-    ),
+        OUTCOMES,
+    ).no_value("no run"),
     stacked(
         (13, "Blocked, by reason"),
         "Why a run waited: what a guard said, once for each new reason.",
@@ -173,7 +180,7 @@ HOW_MUCH = (
             "sum by (reason) (increase(remediator_blocked_total[$__rate_interval])) > 0",
             "{{reason}}",
         ),
-    ),
+    ).no_value("nothing was blocked"),
     rows(
         (14, "Time to detect, act and mend"),
         "Of the range: half and 95 % of the incidents took no longer. From the start of the alert"

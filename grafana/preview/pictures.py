@@ -1,14 +1,12 @@
 """Takes a picture of every dashboard over a running Prometheus, for docs/dashboards/.
 
-Usage: python -m grafana.preview.pictures PROMETHEUS_URL [SECONDS] [UNTIL]
-
 It serves one board and the bundle that `npm run build` made on loopback, passes queries on to
 Prometheus, and lets headless Chromium look at it.
 """
 
+import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,9 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx
+import yaml
 from typing_extensions import override
+
+from demo.world import DEMO
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
@@ -96,20 +99,42 @@ def picture(path: Path, url: str, height: int) -> None:
     )
 
 
+def asked(prometheus: str, path: str, **params: str) -> Any:  # noqa: ANN401 - JSON
+    answer = httpx.get(f"{prometheus}/api/v1/{path}", params=params, trust_env=False)
+    return answer.raise_for_status().json()["data"]
+
+
+def span(prometheus: str, until: int) -> int:
+    """How long Prometheus has looked at itself, three hours at most."""
+    first = 'min(min_over_time(timestamp(up{job="prometheus"})[3h:10s]))'
+    (found,) = asked(prometheus, "query", query=first, time=str(until))["result"]
+    return until - int(float(found["value"][1]))
+
+
+def scrape_seconds(prometheus: str) -> int:
+    """As the data source's `timeInterval` tells Grafana; whole seconds, as our files have it."""
+    config = asked(prometheus, "status/config")["yaml"]
+    return int(yaml.safe_load(config)["global"]["scrape_interval"].removesuffix("s"))
+
+
 def main() -> None:
     """1. for each board: serve it; 2. let Chromium draw it; 3. reduce the picture's colours."""
-    prometheus = sys.argv[1].rstrip("/")
-    seconds = sys.argv[2] if len(sys.argv) > 2 else "1800"  # noqa: PLR2004
-    until = sys.argv[3] if len(sys.argv) > 3 else str(int(time.time()))  # noqa: PLR2004
-    told = httpx.get(f"{prometheus}/api/v1/status/config", trust_env=False).json()
-    scrape = "1" if "scrape_interval: 1s" in told["data"]["yaml"] else "15"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("prometheus", nargs="?", default=DEMO.url(DEMO.ports.prometheus, ""))
+    parser.add_argument("--until", type=int, default=int(time.time()), help="seconds since 1970")
+    parser.add_argument("--seconds", type=int, help="of the range; all that Prometheus has")
+    given = parser.parse_args()
+    seconds = given.seconds or span(given.prometheus, given.until)
+    range_asked = urlencode(
+        {"until": given.until, "seconds": seconds, "scrape": scrape_seconds(given.prometheus)}
+    )
     PICTURES.mkdir(exist_ok=True)
     for path in sorted((REPO / "grafana" / "dashboards").glob("*.json")):
         board = json.loads(path.read_text())
         bottom = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in board["panels"])
-        with served(path.read_bytes(), prometheus) as url:
-            asked = f"{url}/?until={until}&seconds={seconds}&scrape={scrape}"
-            picture(PICTURES / f"{path.stem}.png", asked, bottom * UNIT + HEAD)
+        with served(path.read_bytes(), given.prometheus) as url:
+            file = PICTURES / f"{path.stem}.png"
+            picture(file, f"{url}/?{range_asked}", bottom * UNIT + HEAD)
 
 
 if __name__ == "__main__":

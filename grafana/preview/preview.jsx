@@ -5,8 +5,8 @@
 import React from 'react';
 import { createRoot } from 'react-dom/client';
 import {
-  FieldType, ThemeContext, applyFieldOverrides, createTheme, dateTime, getDisplayProcessor,
-  getFieldDisplayName, getValueFormat, toDataFrame,
+  FieldType, ThemeContext, createTheme, dateTime, getDisplayProcessor,
+  getDisplayValueAlignmentFactors, getFieldDisplayName, stringToJsRegex, toDataFrame,
 } from '@grafana/data';
 import {
   BigValue, BigValueColorMode, BigValueGraphMode, BigValueTextMode, GlobalStyles, PanelChrome, Table,
@@ -17,17 +17,20 @@ const COLUMN = 66, UNIT = 30, GAP = 8;
 const theme = createTheme({ colors: { mode: 'dark' } });
 const asked = new URLSearchParams(location.search);
 const until = Number(asked.get('until')), seconds = Number(asked.get('seconds'));
-const step = Math.max(1, Math.round(seconds / 360));
+const scrape = Number(asked.get('scrape'));
+const least = (panel) => (panel.interval === '1m' ? 60 : scrape);
+const stepOf = (panel) => Math.max(least(panel), Math.ceil(seconds / (panel.maxDataPoints ?? 360)));
 
-const whole = (expr) => expr
-  .replaceAll('$__rate_interval', `${Math.max(4 * Number(asked.get('scrape')), step)}s`)
+const whole = (expr, step) => expr
+  .replaceAll('$__rate_interval', `${Math.max(4 * scrape, step + scrape)}s`)
   .replaceAll('$__interval', `${step}s`).replaceAll('$__range', `${seconds}s`)
   .replace(/\$[a-z]+/g, '.*');
 
-async function answer(target) {
+// As Grafana: a range begins at a multiple of the step.
+async function answer(target, step) {
   const range = target.instant
-    ? { time: until } : { start: until - seconds, end: until, step };
-  const body = new URLSearchParams({ query: whole(target.expr), ...range });
+    ? { time: until } : { start: Math.floor((until - seconds) / step) * step, end: Math.floor(until / step) * step, step };
+  const body = new URLSearchParams({ query: whole(target.expr, step), ...range });
   const got = await fetch(`/api/v1/query${target.instant ? '' : '_range'}`, { method: 'POST', body });
   const { data, error } = await got.json();
   if (error) throw new Error(error);
@@ -81,6 +84,11 @@ function tableOf(panel, answers) {
   });
 }
 
+const MATCHES = {
+  byName: (wanted, name) => wanted === name,
+  byRegexp: (wanted, name) => stringToJsRegex(wanted).test(name),
+  byFrameRefID: (wanted, _, frame) => wanted === frame.refId,
+};
 const COLOURS = { timeseries: 'palette-classic' };
 function configured(panel, frames) {
   const { defaults, overrides } = panel.fieldConfig;
@@ -95,7 +103,9 @@ function configured(panel, frames) {
         scaleDistribution: { type: 'linear' }, hideFrom: {}, ...(defaults.custom ?? {}) },
     };
     for (const { matcher, properties } of overrides ?? [])
-      if (matcher.options === own) for (const { id, value } of properties) field.config[id] = value;
+      if (MATCHES[matcher.id](matcher.options, own, frame)) for (const { id, value } of properties)
+        if (id.startsWith('custom.')) field.config.custom[id.slice(7)] = value;
+        else field.config[id] = value;
     if (field.type === FieldType.number) field.state = { seriesIndex: index++ };
     field.display = getDisplayProcessor({ field, theme, timeZone: 'utc' });
   }
@@ -110,11 +120,12 @@ const last = (frame) => {
 function Stats({ panel, frames, width, height }) {
   if (!frames.length) return <Nothing panel={panel} />;
   const side = width / frames.length, name = panel.options.textMode === 'name';
+  const alike = getDisplayValueAlignmentFactors(frames.map((frame) => ({ display: last(frame) })));
   return <div style={{ display: 'flex' }}>{frames.map((frame, i) => {
     const value = last(frame);
     const shown = name ? { text: value.title, color: value.color, numeric: value.numeric } :
       { ...value, title: frames.length > 1 ? value.title : undefined };
-    return <BigValue key={i} width={side} height={height} value={shown} theme={theme}
+    return <BigValue key={i} width={side} height={height} value={shown} theme={theme} alignmentFactors={alike}
       colorMode={BigValueColorMode.Background} graphMode={BigValueGraphMode.None}
       textMode={frames.length > 1 ? BigValueTextMode.ValueAndName : BigValueTextMode.Value} />;
   })}</div>;
@@ -136,9 +147,17 @@ function Gauges({ panel, frames, width, height }) {
   });
 }
 
+const pen = document.createElement('canvas').getContext('2d');
+function wide(text) {
+  pen.font = '12px Inter,Helvetica,Arial,sans-serif';
+  return pen.measureText(text).width;
+}
+
 function States({ panel, frames, width, height }) {
   if (!frames.length) return <Nothing panel={panel} />;
-  const tall = Math.min(30, (height - 18) / frames.length), side = width * 0.24;
+  const tall = Math.min(30, (height - 18) / frames.length);
+  const side = Math.max(...frames.map((frame) => wide(getFieldDisplayName(frame.fields[1], frame)))) + 8;
+  const step = stepOf(panel);
   const at = (time) => `${100 * (time / 1000 - until + seconds) / seconds}%`;
   return <>{frames.map((frame, i) => {
     const [times, field] = frame.fields;
@@ -149,7 +168,7 @@ function States({ panel, frames, width, height }) {
       else spans.push({ begin: time, end: time, color });
     });
     return <div key={i} style={{ height: tall, display: 'flex', alignItems: 'center', fontSize: Math.min(12, tall) }}>
-      <span style={{ width: side, overflow: 'hidden', whiteSpace: 'nowrap' }}>{getFieldDisplayName(field, frame)}</span>
+      <span style={{ width: side, flexShrink: 0, overflow: 'hidden', whiteSpace: 'nowrap' }}>{getFieldDisplayName(field, frame)}</span>
       <span style={{ flex: 1, height: tall * 0.85, position: 'relative' }}>{spans.map((span, k) =>
         <i key={k} style={{ position: 'absolute', left: at(span.begin), height: '100%', background: span.color,
           width: `${100 * (span.end - span.begin + step * 1000) / 1000 / seconds}%` }} />)}</span>
@@ -173,7 +192,7 @@ function Lines({ panel, frames, width, height }) {
 const Nothing = ({ panel }) =>
   <div style={{ padding: 12, opacity: 0.6 }}>{panel.fieldConfig.defaults.noValue ?? 'No data'}</div>;
 const Rows = ({ panel, frames, width, height }) =>
-  frames[0].length ? <Table data={frames[0]} width={width} height={height} /> : <Nothing panel={panel} />;
+  frames[0].length ? <Table data={frames[0]} width={width} height={height} cellHeight="sm" /> : <Nothing panel={panel} />;
 
 const KINDS = { stat: Stats, bargauge: Gauges, 'state-timeline': States, timeseries: Lines, table: Rows };
 
@@ -201,7 +220,7 @@ async function main() {
   const board = await (await fetch('/board.json')).json();
   const answers = new Map();
   for (const panel of board.panels.filter((p) => p.type !== 'row'))
-    answers.set(panel.id, await Promise.all(panel.targets.map(answer)));
+    answers.set(panel.id, await Promise.all(panel.targets.map((target) => answer(target, stepOf(panel)))));
   document.body.style.cssText = `margin:0;background:${theme.colors.background.canvas};color:${theme.colors.text.primary};font:14px Inter,Helvetica,Arial,sans-serif`;
   createRoot(document.getElementById('board')).render(
     <ThemeContext.Provider value={theme}>

@@ -104,7 +104,7 @@ def test_every_query_is_promql(board: Board, tool: Callable[[str], str], tmp_pat
 def test_every_variable_of_a_query_is_declared(board: Board) -> None:
     known = {*variables(board), "__rate_interval", "__interval", "__range"}
 
-    used = {name for _, expr in asked(board) for name in re.findall(r"\$\{?(\w+)", expr)}
+    used = {name for _, expr in asked(board) for name in re.findall(r"\$\{?([a-z_]\w*)", expr)}
     assert used <= known
 
 
