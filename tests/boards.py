@@ -41,6 +41,7 @@ IN_TROUBLE: Mapping[tuple[str, int, str], str] = {
     ("stackmedic-remediation", 13, "A"): "no guard blocks",
     ("stackmedic-remediation", 15, "B"): "no alert that only a human can mend fired",
     ("stackmedic-services", 9, "A"): "the engine itself restarted nothing",
+    ("stackmedic-services", 18, "A"): "no error was logged again",
     ("stackmedic-services", 15, "A"): "a kernel without the io controller counts no reads",
     ("stackmedic-services", 15, "B"): "a kernel without the io controller counts no writes",
     ("stackmedic-host", 12, "A"): "a kernel without the io controller counts no reads",

@@ -30,6 +30,7 @@ TROUBLE: Mapping[str, tuple[float, float]] = {
     f'pg_replication_slots_pg_wal_lsn_diff{{{SERVICE},slot_name="copy"}}': (2**20, 2**10),
     'remediator_blocked_total{reason="cooldown"}': (0, 1),
     f"container_restarts_total{{{SERVICE}}}": (0, 1),
+    f'container_log_fingerprint_total{{{SERVICE},fingerprint="c28085dd7c06"}}': (1, 1),
     f"container_fs_reads_bytes_total{{{SERVICE}}}": (0, 4096),
     f"container_fs_writes_bytes_total{{{SERVICE}}}": (0, 4096),
 }
