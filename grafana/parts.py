@@ -46,7 +46,7 @@ GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "bl
 DARK_RED = "dark-red"
 
 BARS = 120
-WIDE_ENOUGH = 150  # pixels, for a number and its unit; names share the rest
+WIDE_ENOUGH = 170  # pixels, for a number and its unit; names share the rest
 
 Query = prometheus.Dataquery
 Words = Mapping[str, tuple[str, str]]
@@ -87,6 +87,14 @@ def now(expr: str, legend: str = "") -> Query:
 def row(expr: str) -> Query:
     """Its value now, one row of a table for each series."""
     return now(expr).format(PromQueryFormat.TABLE)
+
+
+def most(number: int, expr: str, by: str, counter: str) -> str:
+    """Those whose counter grew most in the range; topk of a rate chooses anew at each step."""
+    return (
+        f"{expr} and on ({by})"
+        f" topk({number}, sum by ({by}) (increase({counter}[$__range] @ end())))"
+    )
 
 
 def place_of(metric: str, label: str, words: Sequence[str], by: str = "service") -> str:

@@ -218,7 +218,8 @@ HOW_MUCH = (
 WHICH_ONE = (
     rows(
         (14, "Noisiest alerts, 30 days"),
-        "How often each began, and how long it fired in all. One that nobody acts on should go.",
+        "How often each began to wait or to fire, and how long it fired in all. One that nobody"
+        " acts on should go.",
         row(
             "topk(20, sum by (alertname)"
             f' (changes(ALERTS_FOR_STATE{{{ALERT},alertname!="Watchdog"}}[30d]) + 1))'
@@ -227,11 +228,12 @@ WHICH_ONE = (
             "sum by (alertname)"
             f' (count_over_time(ALERTS{{{ALERT},alertstate="firing"}}[30d]))'
             " * scalar(max(prometheus_rule_group_interval_seconds))"
+            f" or sum by (alertname) (0 * count_over_time(ALERTS{{{ALERT}}}[30d]))"
         ),
-        columns={"alertname": "Alert", "Value #A": "Times", "Value #B": "Fired for"},
+        columns={"alertname": "Alert", "Value #A": "Began", "Value #B": "Fired for"},
         units={"Fired for": "s"},
-        sort=("Times", True),
-    ),
+        sort=("Fired for", True),
+    ).height(10),
 )
 
 BOARD = Board(

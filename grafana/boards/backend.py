@@ -223,7 +223,7 @@ WHICH_ONE = (
         },
         units={"Slowest 5 %": "s", "Failed": "percentunit"},
         sort=("Slowest 5 %", True),
-    ).span(16),
+    ).span(14),
     rows(
         (19, "Releases"),
         "The image that each colour runs, and since when.",
@@ -231,7 +231,7 @@ WHICH_ONE = (
         columns={"service": "Service", "image": "Image", "Value": "Started"},
         units={"Started": "dateTimeFromNow"},
         sort=("Service", False),
-    ).span(8),
+    ).span(10),
 )
 
 BOARD = Board(

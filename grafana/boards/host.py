@@ -183,24 +183,27 @@ WHICH_ONE = (
         units={"Left": "d", "Ends": "dateTimeAsIso"},
         sort=("Left", False),
         explains=["CertificateExpiring", "CertificateCritical", "CertificateExpired"],
-    ).span(12),
+    ).height(6),
     rows(
         (18, "File systems"),
         "What the exporter watches.",
         row("max by (mountpoint, device, fstype) (node_filesystem_size_bytes)"),
         row("min by (mountpoint, device, fstype) (node_filesystem_avail_bytes)"),
-        row("max by (mountpoint, device, fstype) (node_filesystem_readonly)"),
+        row(
+            "max by (mountpoint, device, fstype)"
+            " (1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)"
+        ),
         columns={
             "mountpoint": "Path",
             "device": "Device",
             "fstype": "Kind",
             "Value #A": "Size",
             "Value #B": "Free",
-            "Value #C": "Read-only",
+            "Value #C": "Used",
         },
-        units={"Size": "bytes", "Free": "bytes", "Read-only": "bool"},
+        units={"Size": "bytes", "Free": "bytes", "Used": "percentunit"},
         sort=("Path", False),
-    ).span(12),
+    ).height(6),
 )
 
 BOARD = Board(

@@ -12,6 +12,7 @@ from grafana.parts import (
     bands,
     limited,
     lines,
+    most,
     now,
     number,
     query,
@@ -24,6 +25,7 @@ from grafana.parts import (
 )
 
 SERVER = 'service=~"$server"'
+STATEMENTS = f"pg_stat_statements_seconds_total{{{SERVER}}}"
 # States that connections are in.
 OF_USERS = 'state!~"|disabled|fastpath function call"'
 NO_TEMPLATE = 'datname!~"template.+"'
@@ -222,8 +224,12 @@ HOW_MUCH = (
         (23, "Time of statements"),
         "Seconds that the server spends in statements, in a second; the dearest five.",
         query(
-            "topk(5, sum by (datname, queryid)"
-            f" (rate(pg_stat_statements_seconds_total{{{SERVER}}}[$__rate_interval])))",
+            most(
+                5,
+                f"sum by (datname, queryid) (rate({STATEMENTS}[$__rate_interval]))",
+                by="datname, queryid",
+                counter=STATEMENTS,
+            ),
             "{{datname}} {{queryid}}",
         ),
         unit="s",

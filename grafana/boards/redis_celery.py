@@ -16,6 +16,7 @@ from grafana.parts import (
     gauges,
     limited,
     lines,
+    most,
     now,
     number,
     query,
@@ -28,6 +29,8 @@ from grafana.parts import (
 )
 
 SERVER = 'service=~"$server"'
+COMMANDS = f"redis_commands_total{{{SERVER}}}"
+COMMAND_SECONDS = f"redis_commands_duration_seconds_total{{{SERVER}}}"
 
 
 def found(function: str, window: str) -> str:
@@ -135,18 +138,27 @@ HOW_MUCH = (
         (9, "Commands a second"),
         "The busiest ten commands.",
         query(
-            f"topk(10, sum by (cmd) (rate(redis_commands_total{{{SERVER}}}[$__rate_interval])))",
+            most(
+                10,
+                f"sum by (cmd) (rate({COMMANDS}[$__rate_interval]))",
+                by="cmd",
+                counter=COMMANDS,
+            ),
             "{{cmd}}",
         ),
         unit="ops",
     ),
     lines(
         (18, "Time by command"),
-        "Mean time of a call.",
+        "Mean time of a call, of the ten commands that take the most time in all.",
         query(
-            "topk(10, sum by (cmd)"
-            f" (rate(redis_commands_duration_seconds_total{{{SERVER}}}[$__rate_interval]))"
-            f" / (sum by (cmd) (rate(redis_commands_total{{{SERVER}}}[$__rate_interval])) > 0))",
+            most(
+                10,
+                f"(sum by (cmd) (rate({COMMAND_SECONDS}[$__rate_interval]))"
+                f" / (sum by (cmd) (rate({COMMANDS}[$__rate_interval])) > 0))",
+                by="cmd",
+                counter=COMMAND_SECONDS,
+            ),
             "{{cmd}}",
         ),
         unit="s",

@@ -42,11 +42,15 @@ def quantile(share: float, what: str) -> str:
 
 
 def firing_time(matcher: str) -> str:
-    """Mean time that an alert fires: evaluations in which it did, by how often it began to."""
+    """Mean time that an alert fires: evaluations in which it did, by how often it began.
+
+    An alert that waited and never fired does not count.
+    """
+    fired = f'count_over_time(ALERTS{{alertstate="firing",{matcher}}}[$__range])'
+    began = f"changes(ALERTS_FOR_STATE{{{matcher}}}[$__range]) + 1"
     return (
-        f'sum(count_over_time(ALERTS{{alertstate="firing",{matcher}}}[$__range]))'
-        " * max(prometheus_rule_group_interval_seconds)"
-        " / sum(changes(ALERTS_FOR_STATE{" + matcher + "}[$__range]) + 1)"
+        f"sum({fired}) * max(prometheus_rule_group_interval_seconds)"
+        f" / sum({began} and ignoring (alertstate) {fired})"
     )
 
 
@@ -208,8 +212,8 @@ HOW_MUCH = (
         (15, "Alerts fire for"),
         "Mean time within the range that an alert fires which has a runbook entry, and one that a"
         " human must see to.",
-        now(firing_time('remediation!="manual",severity!="none"'), "with"),
-        now(firing_time('remediation="manual",severity!="none"'), "without"),
+        now(firing_time('remediation!="manual",severity!="none"'), "mended"),
+        now(firing_time('remediation="manual",severity!="none"'), "manual"),
         unit="s",
     )
     .span(8)

@@ -226,7 +226,7 @@ WHICH_ONE = (
         },
         units={"Seen alive": "dateTimeFromNow", "Started": "dateTimeFromNow"},
         sort=("Service", False),
-    ).height(12),
+    ).height(13),
     rows(
         (18, "Recurring errors"),
         "Errors of a day by their form; the exporter's page shows the text of a fingerprint.",

@@ -95,7 +95,7 @@ def picture(path: Path, url: str, height: int) -> None:
         )
     # A palette: what is drawn has few colours, and the repository keeps every version.
     subprocess.run(
-        ["pngquant", "--force", "--ext=.png", "--speed=1", "64", path], check=True, timeout=60
+        ["pngquant", "--force", "--ext=.png", "--speed=1", "128", path], check=True, timeout=60
     )
 
 

@@ -17,6 +17,7 @@ const COLUMN = 66, UNIT = 30, GAP = 8;
 const theme = createTheme({ colors: { mode: 'dark' } });
 const asked = new URLSearchParams(location.search);
 const until = Number(asked.get('until')), seconds = Number(asked.get('seconds'));
+Date.now = () => until * 1000; // "2 minutes ago" is meant of the picture, not of its making
 const scrape = Number(asked.get('scrape'));
 const least = (panel) => (panel.interval === '1m' ? 60 : scrape);
 const stepOf = (panel) => Math.max(least(panel), Math.ceil(seconds / (panel.maxDataPoints ?? 360)));
@@ -40,10 +41,12 @@ async function answer(target, step) {
 const named = (legend, metric) =>
   legend ? legend.replace(/\{\{(\w+)\}\}/g, (_, label) => metric[label] ?? '') : undefined;
 
-const frameOf = (target) => ({ metric, values }) => toDataFrame({
+// Without its interval a gap would be drawn over.
+const frameOf = (target, step) => ({ metric, values }) => toDataFrame({
   refId: target.refId,
   fields: [
-    { name: 'Time', type: FieldType.time, values: values.map(([at]) => at * 1000) },
+    { name: 'Time', type: FieldType.time, values: values.map(([at]) => at * 1000),
+      config: { interval: step * 1000 } },
     {
       name: 'Value', type: FieldType.number, labels: metric,
       values: values.map(([, value]) => Number(value)),
@@ -75,7 +78,7 @@ function tableOf(panel, answers) {
   const names = Object.fromEntries(order.map((key) => [key, renameByName[key]]));
   const [by] = panel.options?.sortBy ?? [];
   const field = Object.keys(names).find((key) => names[key] === by?.displayName);
-  if (field) wide.sort((a, b) => (a[field] > b[field] ? 1 : -1) * (by.desc ? -1 : 1));
+  if (field) wide.sort((a, b) => ((a[field] ?? -Infinity) > (b[field] ?? -Infinity) ? 1 : -1) * (by.desc ? -1 : 1));
   return toDataFrame({
     fields: Object.entries(names).map(([key, name]) => ({
       name, values: wide.map((row) => row[key] ?? null),
@@ -207,7 +210,7 @@ function Panel({ panel, answers }) {
   const place = { position: 'absolute', left: x * COLUMN, top: y * UNIT };
   if (panel.type === 'row') return <h4 style={{ ...place, margin: 0, paddingTop: 4, fontSize: 14 }}>{panel.title}</h4>;
   const frames = configured(panel, panel.type === 'table'
-    ? [tableOf(panel, answers)] : panel.targets.flatMap((t, i) => answers[i].map(frameOf(t))));
+    ? [tableOf(panel, answers)] : panel.targets.flatMap((t, i) => answers[i].map(frameOf(t, stepOf(panel)))));
   const Kind = KINDS[panel.type];
   return <div style={place}>
     <PanelChrome width={w * COLUMN - GAP} height={h * UNIT - GAP} title={panel.title} description={panel.description}>
