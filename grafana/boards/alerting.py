@@ -215,20 +215,19 @@ HOW_MUCH = (
     ),
 )
 
+NOISE = f'{ALERT},alertname!="Watchdog"'
+
 WHICH_ONE = (
     rows(
         (14, "Noisiest alerts, 30 days"),
         "How often each began to wait or to fire, and how long it fired in all. One that nobody"
         " acts on should go.",
-        row(
-            "topk(20, sum by (alertname)"
-            f' (changes(ALERTS_FOR_STATE{{{ALERT},alertname!="Watchdog"}}[30d]) + 1))'
-        ),
+        row(f"topk(20, sum by (alertname) (changes(ALERTS_FOR_STATE{{{NOISE}}}[30d]) + 1))"),
         row(
             "sum by (alertname)"
-            f' (count_over_time(ALERTS{{{ALERT},alertstate="firing"}}[30d]))'
+            f' (count_over_time(ALERTS{{{NOISE},alertstate="firing"}}[30d]))'
             " * scalar(max(prometheus_rule_group_interval_seconds))"
-            f" or sum by (alertname) (0 * count_over_time(ALERTS{{{ALERT}}}[30d]))"
+            f" or sum by (alertname) (0 * count_over_time(ALERTS{{{NOISE}}}[30d]))"
         ),
         columns={"alertname": "Alert", "Value #A": "Began", "Value #B": "Fired for"},
         units={"Fired for": "s"},
