@@ -25,7 +25,12 @@ from remediator.checks import (
     Verification,
 )
 from remediator.config_guards import WindowSection
-from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
+from remediator.config_humans import (
+    ConsoleSection,
+    GithubSection,
+    HeartbeatSection,
+    WatchdogSection,
+)
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
     BackupSection,
@@ -84,6 +89,7 @@ class Config:
     watchdog: WatchdogSection | None
     heartbeat: HeartbeatSection | None
     github: GithubSection | None
+    console: ConsoleSection | None
 
 
 def load_config(
@@ -177,6 +183,7 @@ def _build(file: ConfigFile) -> Config:
         watchdog=file.watchdog,
         heartbeat=file.heartbeat,
         github=file.github,
+        console=file.console,
     )
 
 

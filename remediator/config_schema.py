@@ -16,7 +16,12 @@ from remediator.config_guards import (
     StormSection,
     WindowSection,
 )
-from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
+from remediator.config_humans import (
+    ConsoleSection,
+    GithubSection,
+    HeartbeatSection,
+    WatchdogSection,
+)
 from remediator.config_stack import StackSection
 from remediator.config_values import Listen, Name, Port, Positive, Section, Url
 from remediator.durations import Seconds
@@ -305,6 +310,8 @@ class ConfigFile(Section):
     """An outside service that calls when the remediator is silent."""
     github: GithubSection | None = None
     """Where an issue is written about an incident that was not mended or came back."""
+    console: ConsoleSection | None = None
+    """The web page for the person on call; without it there is none."""
     limits: GlobalLimits = GlobalLimits()
     """Over everything: a storm ends at a human."""
     breaker: BreakerSection = BreakerSection()

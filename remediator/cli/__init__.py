@@ -5,6 +5,7 @@ Rule: a table only; importing it runs nothing.
 
 import click
 
+from remediator.cli.console import console_password
 from remediator.cli.orders import approvals, approve, deny, deploy_lock
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -12,4 +13,5 @@ COMMANDS: tuple[click.Command, ...] = (
     approvals,
     approve,
     deny,
+    console_password,
 )
