@@ -244,6 +244,8 @@ class StepSection(Section):
     """A step that takes longer has failed."""
     repeat: Literal["never", "if_not_done"]
     """What a start does that finds it begun: never again, or if the action sees it was not done."""
+    even_if_cleared: bool = False
+    """It follows the steps before it also when they have made the alert clear."""
 
 
 class RunbookSection(Section):

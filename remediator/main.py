@@ -3,11 +3,9 @@
 Rule: the only place that wires, makes a clock and ends the process.
 """
 
-import gc
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,11 +16,8 @@ from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
-import waitress  # type: ignore[import-untyped]  # it ships no types
-from flask import Flask
 from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
@@ -43,15 +38,18 @@ from remediator.journal import (
     Orders,
     Records,
     RunLog,
+    RunOrders,
 )
 from remediator.killswitch import KillSwitch
 from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
 from remediator.notify import AlertmanagerPager
+from remediator.operate import Desk
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
 from remediator.pipeline import Ports, remediate
 from remediator.policy import Step
 from remediator.ports import Action, Stopped
+from remediator.process import log_to_stderr, tune
 from remediator.prometheus import Prometheus
 from remediator.reconcile import Reconciler
 from remediator.runs import Change, Ending, Incident
@@ -59,6 +57,7 @@ from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
 from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
+from remediator.web.serving import serving
 from remediator.worker import Duties, Worker
 
 log = logging.getLogger("remediator")
@@ -66,11 +65,6 @@ log = logging.getLogger("remediator")
 EXIT_BAD_CONFIG = 2
 DRAIN_SECONDS = 25.0  # below the 30 s that compose gives before it kills
 LATE_TURNS = 3
-THREADS = 8
-CONNECTIONS = 64
-SWITCH_SECONDS = 0.001
-GARBAGE_AFTER = 20_000  # more than the lasting objects that it makes
-RECEIVED_BYTES = 65536  # such a webhook has 400 kB
 
 
 @click.group(invoke_without_command=True)
@@ -107,7 +101,7 @@ def main(
     if config_check:
         click.echo(f"{config_file}: good")
         return
-    _log_to_stderr()
+    log_to_stderr()
     try:
         _serve(config, _token(config.token_file))
     except (JournalLocked, JournalUnavailable, OSError, ValueError) as error:
@@ -139,6 +133,13 @@ class _Journal:
     alarm: JournalAlarm
 
 
+@dataclass(frozen=True, slots=True)
+class _Eyes:
+    prometheus: Prometheus
+    alerts: Watch
+    verifier: MonitoringVerifier
+
+
 def _serve(config: Config, token: bytes) -> None:
     stop = threading.Event()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
@@ -163,15 +164,24 @@ def _serve(config: Config, token: bytes) -> None:
         left = runs.interrupt_all(_now())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
-        worker = _worker(config, journal, metrics, stop, stack)
+        eyes = _eyes(config, stack)
+        worker = _worker(config, journal, metrics, eyes, stop=stop, stack=stack)
         nudge.page = worker.page
-        server = _server(config, create_app(_parts(config, token, journal, metrics, worker)))
+        desk = _desk(config, journal, metrics, eyes, worker)
+        parts = Parts(
+            desk=desk,
+            token=token,
+            max_body_bytes=config.max_body_bytes,
+            intake=journal.intake,
+            external_url=config.external_url,
+        )
+        server = serving(create_app(parts), config.host, config.port, config.max_body_bytes)
         with suppress(SystemExit):  # by _leave
             # Before the first word that it runs: whoever waits for that may stop it at once.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, partial(_leave, stop))
             worker.start()
-            _tune()
+            tune()
             log.info("listening on %s:%d, mode %s", config.host, config.port, config.policy.mode)
             server.run()
         log.info("stopping")
@@ -180,38 +190,12 @@ def _serve(config: Config, token: bytes) -> None:
             log.warning("a step is still under way; it will be looked at on the next start")
 
 
-def _server(config: Config, app: Flask) -> Any:  # noqa: ANN401 - waitress has no types
-    return waitress.create_server(
-        app,
-        host=config.host,
-        port=config.port,
-        threads=THREADS,
-        connection_limit=CONNECTIONS,
-        # A little over the cap, so that the application can say 413 in its own words;
-        # never to a temporary file.
-        max_request_body_size=2 * config.max_body_bytes,
-        inbuf_overflow=2 * config.max_body_bytes,
-        recv_bytes=RECEIVED_BYTES,
-        ident="stackmedic-remediator",
-    )
-
-
-def _tune() -> None:
-    """So that a webhook of 1,000 alerts waits neither for the collector nor for the worker."""
-    gc.freeze()  # what is there now stays: no collection goes through it again
-    gc.set_threshold(GARBAGE_AFTER)
-    sys.setswitchinterval(SWITCH_SECONDS)
-
-
 def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> None:
     stop.set()
     raise SystemExit(0)  # the end of serving, here and for waitress
 
 
-def _worker(
-    config: Config, journal: _Journal, metrics: Metrics, stop: threading.Event, stack: ExitStack
-) -> Worker:
-    policy, pager = config.policy, journal.pager
+def _eyes(config: Config, stack: ExitStack) -> _Eyes:
     prometheus = Prometheus(
         config.prometheus_url,
         freshness_job=config.freshness_job,
@@ -219,9 +203,23 @@ def _worker(
         steady_seconds=config.steady_seconds,
     )
     stack.enter_context(closing(prometheus))
-    age = policy.max_data_age_seconds
+    age = config.policy.max_data_age_seconds
     verifier = MonitoringVerifier(config.exporter_url, prometheus, max_data_age_seconds=age)
+    stack.enter_context(closing(verifier))
     notified = stack.enter_context(closing(AlertmanagerAlerts(config.alertmanager_url)))
+    return _Eyes(prometheus, Watch(prometheus, notified), verifier)
+
+
+def _worker(
+    config: Config,
+    journal: _Journal,
+    metrics: Metrics,
+    eyes: _Eyes,
+    *,
+    stop: threading.Event,
+    stack: ExitStack,
+) -> Worker:
+    policy, pager, prometheus = config.policy, journal.pager, eyes.prometheus
     clients = Clients(
         config.docker_url,
         config.exporter_url,
@@ -232,16 +230,14 @@ def _worker(
     )
     ports = Ports(
         journal=journal.runs,
-        alerts=Watch(prometheus, notified),
-        verifier=stack.enter_context(closing(verifier)),
+        alerts=eyes.alerts,
+        verifier=eyes.verifier,
         action=partial(_action, clients),
         clock=_now,
         wait=partial(_wait, stop),
         paused=journal.kill_switch.paused,
     )
     reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
-    # What a guard counts is never pruned.
-    retention = timedelta(seconds=max(config.retention_seconds, policy.memory_seconds))
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
         incident=journal.runs.incident,
@@ -251,7 +247,7 @@ def _worker(
         beside={
             **_issues(config, journal, stack),
             "dead-man": _dead_man(config, journal, metrics, pager, prometheus).turn,
-            "housekeeping": Housekeeping(journal.database, retention, _now).turn,
+            "housekeeping": Housekeeping(journal.database, _retention(config), _now).turn,
         },
         page=Pages(journal.calls, journal.records, pager, config.external_url, _now).send,
     )
@@ -303,26 +299,30 @@ def _watchdog(config: Config, metrics: Metrics) -> Watchdog | None:
     return watchdog
 
 
-def _parts(
-    config: Config, token: bytes, journal: _Journal, metrics: Metrics, worker: Worker
-) -> Parts:
+def _retention(config: Config) -> timedelta:
+    """What a guard counts is never pruned."""
+    return timedelta(seconds=max(config.retention_seconds, config.policy.memory_seconds))
+
+
+def _desk(config: Config, journal: _Journal, metrics: Metrics, eyes: _Eyes, worker: Worker) -> Desk:
     late_after = max(LATE_TURNS * config.reconcile_interval_seconds, 10.0)
-    return Parts(
+    return Desk(
         policy=config.policy,
-        token=token,
-        max_body_bytes=config.max_body_bytes,
-        intake=journal.intake,
         records=journal.records,
-        metrics=metrics,
-        kill_switch=journal.kill_switch,
+        runs=journal.runs,
         orders=journal.orders,
+        run_orders=RunOrders(journal.database),
+        kill_switch=journal.kill_switch,
+        alerts=eyes.alerts,
+        verifier=eyes.verifier,
+        metrics=metrics,
         wake=worker.wake,
         late=lambda: worker.seconds_since_turn > late_after,
         trouble=lambda: journal.alarm.trouble,
         clock=_now,
         version=installed_version("stackmedic"),
         watchdog=journal.watchdog,
-        external_url=config.external_url,
+        retention=_retention(config),
     )
 
 
@@ -377,17 +377,6 @@ def _now() -> datetime:
 def _wait(stop: threading.Event, seconds: float) -> None:
     if stop.wait(seconds):
         raise Stopped
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    formatter.converter = time.gmtime
-    formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
-    handler.setFormatter(formatter)
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request is too many
 
 
 main.commands.update({command.name or "": command for command in COMMANDS})

@@ -36,6 +36,7 @@ class Reconciler:
             state = self.alerts.now()
         except Transient as error:
             log.warning("nothing reconciled: %s", error)
+            self.metrics.not_reconciled(str(error), asked_at)
         else:
             taken = self.intake.sync(
                 triage(_told(state), self.policy)[0],

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 import httpx
@@ -24,6 +25,11 @@ class Remediator:
     url: str
     token_file: Path
     by: str
+
+    def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 - JSON
+        """What it says, as values of JSON; what is None or empty is not asked for."""
+        asked = {key: value for key, value in query.items() if value not in (None, "", ())}
+        return self.order("GET", f"{path}?{urlencode(asked, doseq=True)}" if asked else path)
 
     def ask(self, method: str, path: str, **order: object) -> httpx.Response:
         """Leaves the program when the remediator cannot be asked."""

@@ -5,10 +5,13 @@ Rule: each command is one call of the API, with the token from its file.
 
 import json
 import time
+from collections.abc import Iterator
 
 import click
 
 from remediator.cli.asking import REFUSED, Remediator, asking, error_of
+from remediator.cli.looking import Json, as_json, say
+from remediator.cli.tables import clock, plain, steps
 
 _ASK_AGAIN_SECONDS = 2.0
 
@@ -61,18 +64,83 @@ def show(remediator: Remediator) -> None:
     click.echo(f"held by {last['by']} until {last['until']}: {last['reason']}")
 
 
-@click.command()
+@click.group()
+def maintenance() -> None:
+    """While humans work on a target, or on everything, nothing is begun there."""
+
+
+@maintenance.command("begin")
+@click.option("--target", help="A key of the topology; without it everything.")
+@click.option("--reason", required=True, help="What is done.")
+@click.option(
+    "--minutes", type=click.IntRange(1, 240), default=60, show_default=True,
+    help="It ends by itself after so long.",
+)  # fmt: skip
 @asking
-def approvals(remediator: Remediator) -> None:
-    """What waits for a human's word, with the exact plan."""
-    for asked in remediator.order("GET", "/approvals")["approvals"]:
-        click.echo(
-            f"run {asked['run_id']}: {asked['runbook']} on {asked['target']}, "
-            f"plan {asked['plan_hash']}, until {asked['expires_at']}"
+def begin(remediator: Remediator, target: str | None, reason: str, minutes: int) -> None:
+    """Keep the remediator out; a run that works there ends before its next step."""
+    order = {"reason": reason, "minutes": minutes} | ({"target": target} if target else {})
+    say(_works(remediator.order("POST", "/maintenance", **order)))
+
+
+@maintenance.command("end")
+@click.argument("number", type=int)
+@asking
+def end(remediator: Remediator, number: int) -> None:
+    """Let it in again."""
+    say(_works(remediator.order("POST", f"/maintenance/{number}/end")))
+
+
+@maintenance.command("show")
+@asking
+def show_maintenance(remediator: Remediator) -> None:
+    """Say who works where."""
+    say(_works(remediator.get("/maintenance")))
+
+
+def _works(found: Json) -> Iterator[str]:
+    for work in found["maintenance"]:
+        where = (
+            f"{work['id']}: {plain(work['by'])} works on {plain(work['target'] or 'everything')}"
         )
-        for step in asked["plan"]["steps"]:
-            parameters = json.dumps(step["with"])
-            click.echo(f"  {step['id']}: {step['action']} {parameters}, {step['repeat']}")
+        yield f"{where} until {clock(work['until'])}: {plain(work['reason'])}"
+    if not found["maintenance"]:
+        yield "nobody works on anything"
+
+
+@click.command("reset-breaker")
+@click.argument("entry")
+@click.option("--target", required=True, help="A key of the topology.")
+@asking
+def reset_breaker(remediator: Remediator, entry: str, target: str) -> None:
+    """Let an entry be tried on a target again, after you have looked why it did not help."""
+    remediator.order("POST", "/breakers/reset", runbook=entry, target=target)
+    click.echo(f"{entry} may be tried on {target} again")
+
+
+@click.command()
+@as_json
+@asking
+def approvals(remediator: Remediator, *, raw: bool) -> None:
+    """What waits for a human's word, with the exact plan and why it is asked."""
+    found = remediator.get("/approvals")
+    if raw:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for asked in found["approvals"]:
+        say(_question(asked))
+
+
+def _question(asked: Json) -> Iterator[str]:
+    what = f"run {asked['run_id']}: {plain(asked['runbook'])} on {plain(asked['target'])}"
+    left = f"{asked['seconds_left'] / 60:.0f} min left"
+    yield f"{what}, plan {asked['plan_hash']}, until {clock(asked['expires_at'])} ({left})"
+    yield from steps(asked["plan"]["steps"])
+    for alert in asked["alerts"]:
+        yield f"  because {plain(alert['name'])} fires since {clock(alert['starts_at'])}"
+    for run in asked["tried"]:
+        yield f"  tried before: {plain(run['runbook'])}: {run['state']}: {plain(run['detail'])}"
+    yield f"  more: show {asked['incident_id']}"
 
 
 def _answering(name: str, help_text: str) -> click.Command:

@@ -38,10 +38,11 @@ from remediator.guards.orders import (
     target_allowed,
     window,
 )
+from remediator.guards.underway import stopped
 from remediator.outcomes import Reason, State
 from remediator.runs import Allowed, Blocked, Judgement, Question, Verdict
 
-__all__ = ["GUARDS", "Case", "judge", "needs_human"]
+__all__ = ["GUARDS", "Case", "judge", "needs_human", "stopped"]
 
 Guard = Callable[[Case], Allowed | Blocked]
 

@@ -161,9 +161,13 @@ class Auditor:
         self._repeats(effect, step)
         self._excludes(effect, book, target)
         if not any(row[1] == "done" for row in steps):
-            seen = self._judged(book, target)
+            ordered = self._is_ordered(run, book, target)
+            seen = self._judged(book, target, ordered=ordered)
             self._moment(book, target, seen)
-            self._approved(book, target, seen, run)
+            if not ordered:
+                self._own_alert(book, target, seen)
+                self._age(book, target)
+                self._approved(book, target, seen, run)
             if all(other.run != run for other in self.effects):
                 self._counts(effect, book)
         self.effects.append(effect)
@@ -209,7 +213,22 @@ class Auditor:
         if book.risk is not Risk.SAFE and len(disturbing) > self.policy.concurrency:
             self._broken(f"{len(disturbing)} disturbing runs at once: {disturbing}")
 
-    def _judged(self, book: Runbook, target: Target) -> Seen:
+    def _is_ordered(self, run: int, book: Runbook, target: Target) -> bool:
+        """By a human, who did so not long ago."""
+        if not self.process.peek("SELECT 1 FROM run_orders WHERE run_id = ?", run):
+            return False
+        given = self.humans.ordered.get((book.id, target.key), [])
+        oldest = self.world.seconds - self.policy.approval_seconds - JUDGED_BEFORE
+        taken = self.process.peek(
+            "SELECT count(*) FROM run_orders WHERE runbook = ? AND target = ? AND run_id > 0",
+            book.id,
+            target.key,
+        )[0][0]
+        if taken > len(given) or not any(at >= oldest for at in given):
+            self._broken(f"{book.id} on {target.key} was ordered by nobody, or long ago: {given}")
+        return True
+
+    def _judged(self, book: Runbook, target: Target, *, ordered: bool) -> Seen:
         lane = self.world.lanes.current
         seen = self._seen.get(lane) if lane is not None else None
         if seen is None or self.world.seconds - seen.at > JUDGED_BEFORE:
@@ -219,7 +238,7 @@ class Auditor:
         age = seen.state.data_age_seconds
         if age is None or age > self.policy.max_data_age_seconds:
             self._broken(f"acts on data of {age} s")
-        if book.confirm and lane is not None and not self._confirmed.get(lane):
+        if book.confirm and not ordered and lane is not None and not self._confirmed.get(lane):
             self._broken("acts without its second signal")
         return seen
 
@@ -228,7 +247,6 @@ class Auditor:
         state = seen.state
         if state is None:
             raise AssertionError("looked at before")
-        self._own_alert(book, target, state)
         for alert in state.firing:
             if alert.labels["service"] in NEEDS.get(target.key, ()):
                 self._broken(f"{alert.labels} fires, which {target.key} needs")
@@ -243,8 +261,10 @@ class Auditor:
         self._serves(target, state, seen)
         self._times(book, target, seen)
 
-    def _own_alert(self, book: Runbook, target: Target, state: AlertState) -> None:
-        alerts = self._alerts_of(book)
+    def _own_alert(self, book: Runbook, target: Target, seen: Seen) -> None:
+        state, alerts = seen.state, self._alerts_of(book)
+        if state is None:
+            raise AssertionError("looked at before")
         own = [
             a
             for a in state.firing
@@ -291,6 +311,8 @@ class Auditor:
             self._broken("begins in a quiet window")
         if book.window and not self.policy.windows[book.window].holds(judged):
             self._broken("begins outside its window")
+
+    def _age(self, book: Runbook, target: Target) -> None:
         started = self.process.peek(
             "SELECT min(s.starts_at) FROM signals s JOIN incidents i ON i.id = s.incident_id"
             " WHERE i.target = ? AND i.closed_at IS NULL AND s.resolved_at IS NULL",
@@ -355,6 +377,7 @@ class Auditor:
             "a run is under way": "SELECT id, runbook, target, state FROM runs WHERE state IN"
             " ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying', 'interrupted')",
             "a call stands": "SELECT incident_id FROM escalations WHERE cleared_at IS NULL",
+            "an order waits": "SELECT id FROM run_orders WHERE run_id IS NULL AND refused IS NULL",
             "an alert fires": "SELECT id FROM signals WHERE resolved_at IS NULL",
         }.items():
             rows = self.process.peek(sql)
