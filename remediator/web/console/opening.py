@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from remediator.config_humans import ConsoleSection
+from remediator.config_humans import ConsoleProxySection, ConsoleSection
 from remediator.web.console.access import Gate, Proxy
 from remediator.web.console.accounts import Accounts
 from remediator.web.console.sessions import Sessions, kept_key
@@ -26,16 +26,18 @@ def open_gate(
         return None
     given = section.key_file
     key = kept_key(Path(given) if given else state_file.with_name("console.key"), make=not given)
-    proxy = section.proxy
     return Gate(
         sessions=Sessions(key, timedelta(seconds=section.session), clock),
         throttle=Throttle(clock),
         accounts=Accounts(Path(section.accounts_file)) if section.accounts_file else None,
-        proxy=proxy
-        and Proxy(
-            networks=tuple(map(ipaddress.ip_network, proxy.addresses)),
-            user_header=proxy.user_header,
-            operators=frozenset(proxy.operators),
-        ),
+        proxy=_proxy(section.proxy) if section.proxy else None,
         secure=external_url.startswith("https://"),
+    )
+
+
+def _proxy(section: ConsoleProxySection) -> Proxy:
+    return Proxy(
+        networks=tuple(map(ipaddress.ip_network, section.addresses)),
+        user_header=section.user_header,
+        operators=frozenset(section.operators),
     )
