@@ -24,7 +24,8 @@ def test_a_page_has_commands_and_loses_no_line(file: Path) -> None:
 
 def test_each_kind_of_block_is_told_apart() -> None:
     text = (
-        "# Title\n\n## Part\n\nSome `code` and\n[a page](Other.md), [out](https://x.org), **bold**.\n"
+        "# Title\n\n## Part\n\n"
+        "Some `code` and\n[a page](Other.md), [out](https://x.org), **bold**.\n"
         "- one\n  more\n- two\n\n1. first\n2. second\n\n"
         "| a | b |\n|---|---|\n| c | d |\n\n"
         "```bash\nls -l\n\n# not a heading\n```\n"
