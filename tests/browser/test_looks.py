@@ -41,6 +41,7 @@ class Telling(FakeAction):
 def a_night(served: Served) -> None:
     """One fault not mended, one mended, one that waits for a human, one that runs."""
     loop = served.loop
+    served.site.watchdog.seen(loop.clock())
     served.site.on_call = ("Ann Example, +39 000 000, until 09:00 UTC",)
     loop.actions.by_name["restart"] = Telling()
     loop.verifier.verdicts = [Check.FAIL]
@@ -56,6 +57,7 @@ def a_night(served: Served) -> None:
     loop.told(DB_DOWN)
     loop.turn()
     loop.pass_seconds(60)
+    served.site.watchdog.seen(loop.clock())
 
 
 def approve(served: Served) -> None:
@@ -89,7 +91,7 @@ def test_a_page_is_accessible_and_fits(
 
 def clip(page: Page, viewport: dict[str, int]) -> dict[str, float]:
     height = page.evaluate("document.documentElement.scrollHeight")
-    return {"x": 0, "y": 0, "width": viewport["width"], "height": min(height, 1500)}
+    return {"x": 0, "y": 0, "width": viewport["width"], "height": min(height, 1300)}
 
 
 def violations(page: Page) -> Sequence[str]:
