@@ -24,9 +24,10 @@ from remediator.checks import (
     RunningCheck,
     Verification,
 )
+from remediator.config_console import ConsoleSection
 from remediator.config_guards import WindowSection
 from remediator.config_humans import (
-    ConsoleSection,
+    ActiveUsersSection,
     GithubSection,
     HeartbeatSection,
     WatchdogSection,
@@ -90,7 +91,8 @@ class Config:
     watchdog: WatchdogSection | None
     heartbeat: HeartbeatSection | None
     github: GithubSection | None
-    console: ConsoleSection | None
+    active_users: ActiveUsersSection | None = None
+    console: ConsoleSection | None = None
 
 
 def load_config(
@@ -185,6 +187,7 @@ def _build(file: ConfigFile) -> Config:
         heartbeat=file.heartbeat,
         github=file.github,
         console=file.console,
+        active_users=file.active_users,
     )
 
 

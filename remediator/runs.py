@@ -60,6 +60,11 @@ class Judgement:
     def blocks(self) -> tuple[Blocked, ...]:
         return tuple(v.answer for v in self.verdicts if isinstance(v.answer, Blocked))
 
+    @property
+    def why_not(self) -> str:
+        """All that the guards say no for, each sentence once."""
+        return "; ".join(dict.fromkeys(block.detail for block in self.blocks))
+
 
 @dataclass(frozen=True, slots=True)
 class PastRun:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.test import TestResponse
 
-from remediator.config_humans import ConsoleSection
+from remediator.config_console import ConsoleSection
 from remediator.metrics import BreakerGauges, RunGauges
 from remediator.policy import Policy
 from remediator.watchdog import Watchdog

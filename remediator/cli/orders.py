@@ -129,6 +129,8 @@ def approvals(remediator: Remediator, *, raw: bool) -> None:
         return
     for asked in found["approvals"]:
         say(_question(asked))
+    if not found["approvals"]:
+        click.echo("nothing waits")
 
 
 def _question(asked: Json) -> Iterator[str]:

@@ -12,7 +12,7 @@ import click
 from remediator.outcomes import MENDED, NOT_MENDED, State
 from remediator.postmortem import clean
 
-WIDEST = 100
+WIDEST, LONGEST = 100, 300
 
 _COLOURS = {
     **{state.value: "green" for state in MENDED},
@@ -47,7 +47,7 @@ def coloured(word: str, shown: str | None = None) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     """Aligned lines; the last column is as long as it wants to be. No rows: nothing."""
-    cells = [[plain(cell) for cell in row] for row in rows]
+    cells = [[*map(plain, row[:-1]), plain(row[-1], LONGEST)] for row in rows]
     if not cells:
         return
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]

@@ -41,10 +41,10 @@ class Records:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def incidents(self) -> list[dict[str, Any]]:
-        """The newest first, at most LISTED_INCIDENTS. Errors: JournalUnavailable."""
+    def incidents(self, limit: int = LISTED_INCIDENTS) -> list[dict[str, Any]]:
+        """The newest first. Errors: JournalUnavailable."""
         with self._database.transaction() as database:
-            rows = database.all("incidents_newest_first", limit=LISTED_INCIDENTS)
+            rows = database.all("incidents_newest_first", limit=limit)
             return [self._incident(row) for row in rows]
 
     def page(self, wanted: Wanted) -> list[dict[str, Any]]:

@@ -61,6 +61,16 @@ class RunLog:
             rows = database.all("open_incident_again", id=incident_id)
             return self._incident(rows[0]) if rows else None
 
+    def at_work(self, now: datetime) -> list[str]:
+        """The targets that something is done to. Errors: JournalUnavailable."""
+        with self._database.transaction():
+            return [run.target for run in self.past(now) if run.state in ACTIVE]
+
+    def saw_storm(self, now: datetime) -> None:
+        """The guards remember it. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            database.do("saw_storm", at=to_text(now))
+
     def close_mended(self, now: datetime) -> list[str]:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
 
@@ -154,8 +164,7 @@ class RunLog:
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))
             if judgement.state is not State.CLAIMED:
-                why = "; ".join(block.detail for block in judgement.blocks)
-                refuse(database, order, incident_id, why, now, judgement=judgement)
+                refuse(database, order, incident_id, judgement.why_not, now, judgement=judgement)
                 return None
             replaced = database.one("open_run_of_incident", incident_id=incident_id)
             if replaced is not None:

@@ -142,7 +142,7 @@ def _explained(
 ) -> Json:
     verdict, detail = VERDICTS.get(judgement.state, ("blocked", ""))
     if judgement.blocks:
-        detail = "; ".join(block.detail for block in judgement.blocks)
+        detail = judgement.why_not
     verify = plan.runbook.verify
     return _told(labels, incident, verdict, detail) | {
         "entry": plan.runbook.id,

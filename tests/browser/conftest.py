@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
-from remediator.config_humans import ConsoleSection
+from remediator.config_console import ConsoleSection
 from remediator.policy import Mode
 from remediator.web.console.accounts import hashed
 from remediator.web.serving import serving

@@ -48,7 +48,8 @@ def test_a_run_is_approved_or_denied(
         )
         expect(page.get_by_role("heading", name="Waits for you")).to_have_count(0)
     assert served.loop.states()[0][1] == state
-    assert [kind for kind, detail in events(served) if '"ann"' in detail][0].startswith("approval_")
+    first = next(kind for kind, detail in events(served) if '"ann"' in detail)
+    assert first.startswith("approval_")
 
 
 def test_a_button_that_has_just_come_cannot_be_hit(served: Served, open_page: Open) -> None:

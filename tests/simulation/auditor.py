@@ -63,7 +63,7 @@ class Auditor:
     _confirmed: dict[Lane, bool] = field(default_factory=dict)
     _acknowledged: list[dict[str, str]] = field(default_factory=list)
     _deliveries: int = 0
-    _stormed_at: float | None = None
+    _storms: list[float] = field(default_factory=list)
     _answer: AlertState | None = None
 
     # -- what is told to it --------------------------------------------------------------
@@ -75,8 +75,8 @@ class Auditor:
             self._seen[self.world.lanes.current] = Seen(self.world.seconds, state, works)
         self._answer = state
         remembers = not self.process.fate.is_disk_full
-        if state is not None and remembers and self._storms(state, works):
-            self._stormed_at = self.world.seconds
+        if state is not None and remembers and self._is_storm(state, works):
+            self._storms.append(self.world.seconds)
 
     def looked(
         self, target: Target, labels: Mapping[str, str], findings: Iterable[Finding], *, n: int
@@ -254,9 +254,11 @@ class Auditor:
                 self._broken(f"{alert.labels} fires, which {book.id} waits for")
         if set(NEEDS.get(target.key, ())) & state.lately:
             self._broken("what it needs has just come back")
-        if self._storms(state, seen.works):
+        if self._is_storm(state, seen.works):
             self._broken("acts in a storm")
-        if self._stormed_at is not None and seen.at - self._stormed_at < 300 - JUDGED_BEFORE:
+        # What it saw in the very moment of its death it could not write.
+        storms = [at for at in self._storms if at not in self.process.deaths]
+        if storms and seen.at - storms[-1] < 300 - JUDGED_BEFORE:
             self._broken("acts just after a storm")
         self._serves(target, state, seen)
         self._times(book, target, seen)
@@ -280,7 +282,7 @@ class Auditor:
         if not any(a.muted is None for a in held):
             self._broken("acts on an alert that is muted, or that Alertmanager does not hold")
 
-    def _storms(self, state: AlertState, works: Iterable[str]) -> bool:
+    def _is_storm(self, state: AlertState, works: Iterable[str]) -> bool:
         new = {
             a.labels["service"]
             for a in state.firing

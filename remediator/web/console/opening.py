@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from remediator.config_humans import ConsoleProxySection, ConsoleSection
+from remediator.config_console import ConsoleProxySection, ConsoleSection
 from remediator.web.console.access import Gate, Proxy
 from remediator.web.console.accounts import Accounts
 from remediator.web.console.sessions import Sessions, kept_key

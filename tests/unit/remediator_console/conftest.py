@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from remediator.config_humans import ConsoleSection
+from remediator.config_console import ConsoleSection
 from remediator.policy import Mode
 from remediator.web.console.accounts import hashed
 from tests.builders import a_policy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.config_humans import ConsoleProxySection, ConsoleSection
+from remediator.config_console import ConsoleProxySection, ConsoleSection
 from remediator.policy import Mode
 from tests.builders import DOWN, a_policy
 from tests.site import AUTH, Site
