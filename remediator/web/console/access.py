@@ -117,11 +117,11 @@ def guard(routes: Blueprint, gate: Gate, clock: Callable[[], datetime]) -> None:
         g.person, g.form_token = None, ""
         if _comes_from_elsewhere(gate):
             return _again()
-        session = _know(gate)
+        _know(gate)
         if g.person is None and request.endpoint not in OPEN:
             return _who_is_it(gate)
         if request.method == "POST":
-            _check_order(gate, session)
+            _check_order(gate)
         return None
 
     @routes.after_request
@@ -134,14 +134,13 @@ def guard(routes: Blueprint, gate: Gate, clock: Callable[[], datetime]) -> None:
         return response
 
 
-def _know(gate: Gate) -> Session | None:
-    """Put who asks into `g`; the session that was sent, if it was one."""
+def _know(gate: Gate) -> None:
+    """Put who asks into `g`, with his session: the one that was sent if it is his, else a new one."""
     session = gate.sessions.read(gate.cookie("session"))
     g.person = _by_header(gate, session) if gate.accounts is None else _by_session(gate, session)
     g.session = g.person.session if g.person else (session or gate.sessions.begin())
     g.begins = g.person is not None and g.session is not session  # the first page by a proxy
     g.form_token = gate.sessions.form_token(g.session)
-    return session
 
 
 def _comes_from_elsewhere(gate: Gate) -> bool:
@@ -199,15 +198,11 @@ def _who_is_it(gate: Gate) -> Response:
     return redirect(url_for("console.login", to=_this_page()), 303)  # type: ignore[return-value]
 
 
-def _check_order(gate: Gate, session: Session | None) -> None:
+def _check_order(gate: Gate) -> None:
     """Errors: Forbidden, with what to do."""
     came_from = request.headers.get("Sec-Fetch-Site", "same-origin")
     token = request.form.get("token", "")
-    if (
-        session is None
-        or came_from != "same-origin"
-        or not gate.sessions.is_form_of(session, token)
-    ):
+    if came_from != "same-origin" or not gate.sessions.is_form_of(g.session, token):
         raise Forbidden(
             "This form is not one of your session: it is too old, or another site sent it. "
             "Nothing was done. Go back, load the page again and send it once more."

@@ -36,11 +36,12 @@ class AccountSection(Section):
 
     role: Annotated[Role, Field(strict=False)]
     """viewer sees all of it; operator also orders."""
-    password: Annotated[str, Field(pattern=r"^scrypt:[0-9:]+\$[^$]+\$[0-9a-f]+$")]
+    password: Annotated[str, Field(pattern=rf"^{METHOD}\$[^$]+\$[0-9a-f]{{128}}$")]
     """The hash that `stackmedic-remediator console-password` prints."""
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 _FILE = TypeAdapter(dict[Name, AccountSection])
 
 

@@ -4,7 +4,6 @@ Rule: a wrong name and a wrong password look the same, and what was typed is nev
 """
 
 import logging
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 
@@ -86,9 +85,7 @@ def _form(gate: Gate, problem: str = "", status: int = 200) -> Response:
 def _wanted(to: str) -> str:
     """A page of the console, whatever it was that was asked for."""
     home = url_for("console.home")
-    parts = urlsplit(to)
-    own = not parts.scheme and not parts.netloc and parts.path.startswith(home)
-    return to if own and "\\" not in to and to.isprintable() else home
+    return to if to.startswith(home) and "\\" not in to and to.isprintable() else home
 
 
 def _to(path: str) -> Response:

@@ -16,7 +16,7 @@ FORGOTTEN_AFTER = timedelta(minutes=15)
 AT_MOST = 10_000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Tries:
     failed: int
     last: datetime
@@ -35,13 +35,12 @@ class Throttle:
         """
         now = self._clock()
         with self._lock:
-            known = [self._of(key, now) for key in keys]
-            wait = max(tries.last + _pause(tries.failed) - now for tries in known)
+            known = {key: self._of(key, now) for key in keys}
+            wait = max(tries.last + _pause(tries.failed) - now for tries in known.values())
             if wait > timedelta(0):
                 return wait.total_seconds()
-            for tries in known:
-                tries.failed += 1
-                tries.last = now
+            for key, tries in known.items():
+                self._keep(key, _Tries(tries.failed + 1, now))
         return 0.0
 
     def succeeded(self, keys: Iterable[str]) -> None:
@@ -52,11 +51,15 @@ class Throttle:
     def _of(self, key: str, now: datetime) -> _Tries:
         tries = self._tries.get(key)
         if tries is None or now - tries.last > FORGOTTEN_AFTER:
-            tries = self._tries[key] = _Tries(0, now)
+            return _Tries(0, now)
+        return tries
+
+    def _keep(self, key: str, tries: _Tries) -> None:
+        """Of a try that was let through: to push others out costs a password's check each."""
+        self._tries[key] = tries
         self._tries.move_to_end(key)
         while len(self._tries) > AT_MOST:
             self._tries.popitem(last=False)
-        return tries
 
 
 def _pause(failed: int) -> timedelta:

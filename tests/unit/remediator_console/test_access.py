@@ -124,6 +124,7 @@ def test_one_gets_where_one_wanted_to_and_nowhere_else(browser: Open) -> None:
         ("/console/history?state=open", "/console/history?state=open"),
         ("https://evil.example/console/", "/console/"),
         ("//evil.example/console/", "/console/"),
+        ("///console/history", "/console/"),
         ("/console/\\evil", "/console/"),
         ("/metrics", "/console/"),
         ("", "/console/"),
@@ -204,6 +205,15 @@ def test_a_proxys_header_says_who_asks(proxied: Site) -> None:
         assert person.send("/console/pause", token="0" * 64, reason="x").status_code == 403
     assert "Log out" not in words(person.get())
     assert proxied.client.get("/console/login").status_code == 404
+
+
+def test_a_form_of_somebody_elses_session_is_refused(proxied: Site) -> None:
+    person = Browser(proxied.client)
+    proxied.client.environ_base["HTTP_X_REMOTE_USER"] = "vic"
+    vics = person.get().text.partition('name="token" value="')[2][:64]
+    proxied.client.environ_base["HTTP_X_REMOTE_USER"] = "ann"
+    assert person.send("/console/pause", token=vics, reason="x").status_code == 403
+    assert proxied.loop.kill_switch.paused() is None
 
 
 @pytest.mark.parametrize(

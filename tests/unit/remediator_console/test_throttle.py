@@ -37,6 +37,14 @@ def test_an_address_is_counted_whatever_the_name() -> None:
     assert throttle.try_one(["account other", "address 10.0.0.1"]) == 0
 
 
+def test_a_try_that_is_not_let_through_pushes_nobody_out() -> None:
+    throttle = Throttle(FakeClock())
+    fail(throttle, "account ann", "address 10.0.0.9", times=FREE)
+    for number in range(AT_MOST + 1):
+        assert throttle.try_one([f"account {number}", "address 10.0.0.9"]) > 0
+    assert throttle.try_one(["account ann", "address 10.0.0.1"]) > 0
+
+
 def test_a_success_and_a_quarter_of_an_hour_forget() -> None:
     clock = FakeClock()
     throttle = Throttle(clock)
