@@ -51,7 +51,7 @@ integration: venv tools images  ## tests against real Docker, Postgres, Redis, n
 chromium:
 	@command -v chromium >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null)
 
-browser: venv chromium  ## the console in Debian's Chromium, and its accessibility
+browser: venv tools images chromium  ## the console in Debian's Chromium, and its accessibility
 	$(PY) -m pytest tests/browser
 
 screenshots: venv chromium  ## take the pictures in docs/console again

@@ -43,7 +43,8 @@ class Served:
         self.site = Site(folder / "state.sqlite", policy, section)
         self.loop = self.site.loop
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/console"
+        self.origin = f"http://127.0.0.1:{self.port}"
+        self.url = f"{self.origin}/console"
         self._server = serving(
             self.site.client.application, "127.0.0.1", self.port, max_body_bytes=MAX_BODY
         )
@@ -80,20 +81,21 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+NewPage = Callable[..., Page]
 Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(chromium: Browser, served: Served) -> Iterator[Open]:
-    """A page of a browser of its own, logged in as `name` unless that is empty."""
+def new_page(chromium: Browser) -> Iterator[NewPage]:
+    """`new_page(url, **options)`: an empty page of a browser of its own; it may ask only there."""
     contexts: list[BrowserContext] = []
     wrong: list[str] = []
 
-    def watch(request: Request) -> None:
-        if not request.url.startswith((f"http://127.0.0.1:{served.port}/", "http://localhost:")):
-            wrong.append(f"asked for {request.url}")
+    def open_(url: str, **options: object) -> Page:
+        def watch(request: Request) -> None:
+            if not request.url.startswith((f"{url}/", "http://localhost:")):
+                wrong.append(f"asked for {request.url}")
 
-    def open_(name: str = "ann", **options: object) -> Page:
         context = chromium.new_context(viewport=options.pop("viewport", DESKTOP), **options)
         context.set_default_timeout(20_000)
         contexts.append(context)
@@ -101,8 +103,6 @@ def open_page(chromium: Browser, served: Served) -> Iterator[Open]:
         page.on("request", watch)
         page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
         page.on("console", lambda said: wrong.append(said.text) if is_wrong(said.text) else None)
-        if name:
-            log_in(page, served, name)
         return page
 
     yield open_
@@ -111,17 +111,30 @@ def open_page(chromium: Browser, served: Served) -> Iterator[Open]:
     assert wrong == []
 
 
+@pytest.fixture
+def open_page(new_page: NewPage, served: Served) -> Open:
+    """A page, logged in as `name` unless that is empty."""
+
+    def open_(name: str = "ann", **options: object) -> Page:
+        page = new_page(served.origin, **options)
+        if name:
+            log_in(page, served.url, name)
+        return page
+
+    return open_
+
+
 def is_wrong(said: str) -> bool:
     """Chromium also writes down every answer that is no success: those are asked for here."""
     return "Failed to load resource" not in said
 
 
-def log_in(page: Page, served: Served, name: str) -> None:
-    page.goto(f"{served.url}/login")
+def log_in(page: Page, url: str, name: str) -> None:
+    page.goto(f"{url}/login")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{served.url}/")
+    page.wait_for_url(f"{url}/")
 
 
 @contextmanager
@@ -132,4 +145,14 @@ def marked(page: Page) -> Iterator[None]:
     assert page.evaluate("window.stays") is True
 
 
-__all__ = ["DESKTOP", "PASSWORD", "PHONE", "Open", "Served", "log_in", "marked"]
+__all__ = [
+    "ACCOUNTS",
+    "DESKTOP",
+    "PASSWORD",
+    "PHONE",
+    "NewPage",
+    "Open",
+    "Served",
+    "log_in",
+    "marked",
+]

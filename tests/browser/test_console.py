@@ -236,7 +236,7 @@ def test_a_session_that_ends_leads_to_the_login_and_back(served: Served, open_pa
 def test_it_works_without_javascript(served: Served, open_page: Open) -> None:
     asked(served)
     page = open_page("", java_script_enabled=False)
-    log_in(page, served, "ann")
+    log_in(page, served.url, "ann")
     expect(page.get_by_text("Without JavaScript this page stands still.")).to_be_visible()
     page.get_by_role("button", name="Approve: do exactly this").click()
     expect(page.get_by_text("Run 1 is approved.")).to_be_visible()

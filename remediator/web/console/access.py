@@ -135,7 +135,7 @@ def guard(routes: Blueprint, gate: Gate, clock: Callable[[], datetime]) -> None:
 
 
 def _know(gate: Gate) -> None:
-    """Put who asks into `g`, with his session: the one that was sent if it is his, else a new one."""
+    """Put who asks into `g`, with his session: that which was sent if it is his, else a new one."""
     session = gate.sessions.read(gate.cookie("session"))
     g.person = _by_header(gate, session) if gate.accounts is None else _by_session(gate, session)
     g.session = g.person.session if g.person else (session or gate.sessions.begin())

@@ -253,4 +253,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "alerts_of": alerts_of,
     "tried": tried,
     "lasted": lasted,
+    "has_page": lambda alert: alert in handbook(),
 }

@@ -200,7 +200,7 @@ def test_a_proxys_header_says_who_asks(proxied: Site) -> None:
     person = Browser(proxied.client)
     for name, role, code in (("ann", "operator", 303), ("vic", "viewer", 403)):
         proxied.client.environ_base["HTTP_X_REMOTE_USER"] = name
-        assert f"{name}, {role}" in words(person.get())
+        assert f"{name} ({role})" in words(person.get())
         assert person.send("/console/pause", reason="x").status_code == code
         assert person.send("/console/pause", token="0" * 64, reason="x").status_code == 403
     assert "Log out" not in words(person.get())

@@ -84,7 +84,7 @@ def test_the_runbook_has_each_entry_with_its_runs(site: Site, ann: Browser) -> N
     assert "restart-db" in said
     assert "100 %" in said
     entry = words(ann.get("/console/entries/restart"))
-    assert "1 runs, 1 mended (100 %)" in entry
+    assert "1 of 1 mended (100 %)" in entry
     assert "breaker closed" in entry
     assert "cools down until" in entry
     assert "Try it out on web" in entry

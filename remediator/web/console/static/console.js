@@ -5,7 +5,6 @@
 "use strict";
 (() => {
   const live = document.getElementById("live");
-  if (!live) return;
   const EVERY = 2000, SETTLES = 600, PATIENCE = 8000;
   const pulse = document.getElementById("pulse");
   const told = new Map(); // id of a part -> what the server last said it is
@@ -58,6 +57,7 @@
       }
       if (now === place) place = place.nextElementSibling;
       else live.insertBefore(now, place);
+      if (!before) show_ends(now);
     }
     while (place) {
       const next = place.nextElementSibling;
@@ -100,6 +100,11 @@
     }
   };
 
+  // Of a log the end tells most.
+  const show_ends = (root) => {
+    for (const box of root.querySelectorAll("pre.tail")) box.scrollTop = box.scrollHeight;
+  };
+
   // The reader's own clock, where one points at a time.
   const localise = (root) => {
     for (const time of root.querySelectorAll("time[datetime]")) {
@@ -115,11 +120,13 @@
       event.target.dataset.sent = "1";
     }
   });
-  document.addEventListener("visibilitychange", ask);
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-
-  remember(live);
   localise(document);
+  show_ends(document);
+  if (!live) return; // a page that stands still
+
+  document.addEventListener("visibilitychange", ask);
+  remember(live);
   if (pulse) pulse.textContent = "Live: changes show by themselves.";
   setInterval(ask, EVERY);
 })();
