@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from waitress import wasyncore  # type: ignore[import-untyped]  # it ships no types
 
 from remediator.config_console import ConsoleSection
 from remediator.policy import Mode
@@ -51,13 +52,11 @@ class Served:
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
 
-    def stop_serving(self) -> None:
-        self._server.close()
-
     def close(self) -> None:
         self._server.close()
         self._server.task_dispatcher.shutdown()
-        self._thread.join(10)
+        self._thread.join(60)
+        wasyncore.close_all(self._server._map, ignore_all=True)  # what a browser left open
         self.loop.close()
 
 
@@ -145,6 +144,16 @@ def marked(page: Page) -> Iterator[None]:
     assert page.evaluate("window.stays") is True
 
 
+def forge_and_press(page: Page, button: str) -> None:
+    """At once, so that nothing live puts the right token back."""
+    page.locator(button).evaluate(
+        """button => {
+             for (const one of document.querySelectorAll("[name=token]")) one.value = "f0f0";
+             button.click();
+           }"""
+    )
+
+
 __all__ = [
     "ACCOUNTS",
     "DESKTOP",
@@ -153,6 +162,7 @@ __all__ = [
     "NewPage",
     "Open",
     "Served",
+    "forge_and_press",
     "log_in",
     "marked",
 ]
