@@ -47,6 +47,9 @@ def unfit_journal(
     journal = raw.get("journal")
     if ("state_file" in raw) == (journal is not None):
         yield "state_file", "write state_file, or journal where several remediators share one"
+    console = raw.get("console")
+    if journal is not None and isinstance(console, dict) and "key_file" not in console:
+        yield "console.key_file", "is needed with a journal: the same key for all, for one login"
     url = journal.get("url") if isinstance(journal, dict) else None
     if not isinstance(url, str):
         return

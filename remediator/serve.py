@@ -47,6 +47,7 @@ from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
 from remediator.web import Parts, create_app
+from remediator.web.console.opening import open_gate
 from remediator.web.serving import serving
 from remediator.worker import Duties, Worker
 
@@ -115,6 +116,9 @@ def _serve(config: Config, token: bytes) -> None:
             max_body_bytes=config.max_body_bytes,
             intake=journal.intake,
             external_url=config.external_url,
+            console=open_gate(
+                config.console, config.state_file, config.external_url, journal.clock
+            ),
         )
         server = serving(create_app(parts), config.host, config.port, config.max_body_bytes)
         with suppress(SystemExit):  # by _leave
