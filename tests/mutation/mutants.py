@@ -180,9 +180,9 @@ class Tests:
     def _needed_by(self, rule: str) -> set[str]:
         """The rule, and every rule that uses what it records."""
         found = {rule}
-        while more := {
-            name_of(r) for r in rules_of(self._rules) if _words(r["expr"]) & found
-        } - found:
+        while (
+            more := {name_of(r) for r in rules_of(self._rules) if _words(r["expr"]) & found} - found
+        ):
             found |= more
         return found
 
