@@ -15,6 +15,7 @@ from grafana.parts import (
     lines,
     now,
     number,
+    painted,
     query,
     row,
     rows,
@@ -52,7 +53,7 @@ IS_IT_WELL = (
         explains=["WatchdogMissing"],
     ).span(3),
     number(
-        (4, "Notifications failed, 1 h"),
+        (4, "Sends failed, 1 h"),
         "Messages that Alertmanager could not deliver.",
         now(f"sum(increase({MANAGER}_failed_total[1h]))"),
         colours=NONE_IS_GOOD,
@@ -117,7 +118,7 @@ WHAT_IS_WRONG = (
         explains=["Watchdog"],
     )
     .span(24)
-    .height(9)
+    .height(14)
     .span_nulls(span_nulls=False),
     timeline(
         (17, "Scrapes"),
@@ -139,14 +140,15 @@ WHAT_IS_WRONG = (
         texts={"0": ("off", GREY), "1": ("on call", BLUE)},
     )
     .span(24)
-    .height(5),
+    .height(5)
+    .no_value("no rota"),
     timeline(
         (15, "Escalations"),
         "Pages that nobody acknowledged in time and that went on to the next person.",
         query(
             "max by (alertname, service)"
             ' (ALERTS{alertstate="firing",alertname=~"P[01]Unacknowledged.+"})'
-            ' or 0 * max(up{job="prometheus"})',
+            ' or label_replace(0 * max(up{job="prometheus"}), "alertname", "none", "", "")',
             "{{alertname}} {{service}}",
         ),
         texts={"0": ("none", GREY), "1": ("ESCALATED", RED)},
@@ -157,18 +159,21 @@ WHAT_IS_WRONG = (
 )
 
 HOW_MUCH = (
-    stacked(
-        (11, "Notifications, by way"),
-        "Sent, and failed.",
-        query(
-            f"sum by (integration) (increase({MANAGER}_total[$__rate_interval])) > 0",
-            "{{integration}} sent",
+    painted(
+        stacked(
+            (11, "Notifications, by way"),
+            "Sent, and failed.",
+            query(
+                f"sum by (integration) (increase({MANAGER}_total[$__rate_interval])) > 0",
+                "{{integration}} sent",
+            ),
+            query(
+                f"sum by (integration) (increase({MANAGER}_failed_total[$__rate_interval])) > 0",
+                "{{integration}} FAILED",
+            ),
+            explains=["AlertmanagerNotificationsFailing", "PrometheusNotificationsFailing"],
         ),
-        query(
-            f"sum by (integration) (increase({MANAGER}_failed_total[$__rate_interval])) > 0",
-            "{{integration}} FAILED",
-        ),
-        explains=["AlertmanagerNotificationsFailing", "PrometheusNotificationsFailing"],
+        {"/ FAILED$/": RED},
     ),
     lines(
         (12, "Alerts told, and hidden"),
@@ -182,7 +187,9 @@ HOW_MUCH = (
         (13, "Rule evaluation"),
         "How long each group took. Longer than the interval means missed evaluations.",
         query(
-            "max by (rule_group) (prometheus_rule_group_last_duration_seconds)", "{{rule_group}}"
+            "max by (group) (label_replace(prometheus_rule_group_last_duration_seconds,"
+            ' "group", "$1", "rule_group", ".*;(.+)"))',
+            "{{group}}",
         ),
         unit="s",
     ),
@@ -208,23 +215,24 @@ HOW_MUCH = (
     ),
 )
 
+NOISE = f'{ALERT},alertname!="Watchdog"'
+
 WHICH_ONE = (
     rows(
         (14, "Noisiest alerts, 30 days"),
-        "How often each began, and how long it fired in all. One that nobody acts on should go.",
-        row(
-            "topk(20, sum by (alertname)"
-            f' (changes(ALERTS_FOR_STATE{{{ALERT},alertname!="Watchdog"}}[30d]) + 1))'
-        ),
+        "How often each began to wait or to fire, and how long it fired in all. One that nobody"
+        " acts on should go.",
+        row(f"topk(20, sum by (alertname) (changes(ALERTS_FOR_STATE{{{NOISE}}}[30d]) + 1))"),
         row(
             "sum by (alertname)"
-            f' (count_over_time(ALERTS{{{ALERT},alertstate="firing"}}[30d]))'
+            f' (count_over_time(ALERTS{{{NOISE},alertstate="firing"}}[30d]))'
             " * scalar(max(prometheus_rule_group_interval_seconds))"
+            f" or sum by (alertname) (0 * count_over_time(ALERTS{{{NOISE}}}[30d]))"
         ),
-        columns={"alertname": "Alert", "Value #A": "Times", "Value #B": "Fired for"},
+        columns={"alertname": "Alert", "Value #A": "Began", "Value #B": "Fired for"},
         units={"Fired for": "s"},
-        sort=("Times", True),
-    ),
+        sort=("Fired for", True),
+    ).height(10),
 )
 
 BOARD = Board(

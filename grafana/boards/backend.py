@@ -17,17 +17,19 @@ from grafana.parts import (
     lines,
     now,
     number,
+    painted,
     query,
     row,
     rows,
     stacked,
     steps,
     timeline,
+    words,
 )
 
 BURN = steps((None, GREEN), (runbook.BURN_PAGE_LONGER, YELLOW), (runbook.BURN_PAGE, RED))
 SLOW_SECONDS = bands(runbook.LATENCY)
-
+COLOURS = {"blue": BLUE, "green": GREEN}
 
 BUDGET = runbook.BUDGET
 USERS = 'job="backend",path=~"/api/.+"'
@@ -64,7 +66,7 @@ IS_IT_WELL = (
         "Colours whose /health/ready answers well; the live one must.",
         now('max by (colour) (probe_success{target=~"backend-.+-ready"})', "{{colour}}"),
         colours=steps((None, RED), (1, GREEN)),
-    ),
+    ).mappings(words({"1": ("yes", GREEN), "0": ("NO", RED)})),
     number(
         (3, "Requests a second"),
         "Of both colours.",
@@ -145,20 +147,26 @@ HOW_MUCH = (
         unit="s",
         explains=["BackendLatencyHigh"],
     ),
-    lines(
-        (8, "Requests, blue and green"),
-        "Requests a second by colour; the one that stands by gets the probes alone.",
-        query(
-            f"sum by (colour) (rate(http_requests_total{{{USERS}}}[$__rate_interval]))",
-            "{{colour}}",
+    painted(
+        lines(
+            (8, "Requests, blue and green"),
+            "Requests a second by colour; the one that stands by gets the probes alone.",
+            query(
+                f"sum by (colour) (rate(http_requests_total{{{USERS}}}[$__rate_interval]))",
+                "{{colour}}",
+            ),
+            unit="reqps",
         ),
-        unit="reqps",
+        COLOURS,
     ),
-    limited(
-        (9, "Failed requests, blue and green"),
-        "Share of the requests answered with 5xx, by colour.",
-        query(failed("5m", "colour"), "{{colour}}"),
-        limits=steps((None, GREEN), (BUDGET, YELLOW), (BUDGET * runbook.BURN_PAGE, RED)),
+    painted(
+        limited(
+            (9, "Failed requests, blue and green"),
+            "Share of the requests answered with 5xx, by colour.",
+            query(failed("5m", "colour"), "{{colour}}"),
+            limits=steps((None, GREEN), (BUDGET, YELLOW), (BUDGET * runbook.BURN_PAGE, RED)),
+        ),
+        COLOURS,
     ),
     lines(
         (13, "Health components: latency"),
@@ -201,7 +209,7 @@ WHICH_ONE = (
     rows(
         (16, "Paths"),
         "Of an hour: how often, how slow, how many failed.",
-        row(f"{requests('1h', 'path')} > 0"),
+        row(f"round({requests('1h', 'path')}) > 0"),
         row(
             "histogram_quantile(0.95, sum by (le, path)"
             f" (increase(http_request_duration_seconds_bucket{{{USERS}}}[1h]))) >= 0"
@@ -215,7 +223,7 @@ WHICH_ONE = (
         },
         units={"Slowest 5 %": "s", "Failed": "percentunit"},
         sort=("Slowest 5 %", True),
-    ).span(16),
+    ).span(14),
     rows(
         (19, "Releases"),
         "The image that each colour runs, and since when.",
@@ -223,7 +231,7 @@ WHICH_ONE = (
         columns={"service": "Service", "image": "Image", "Value": "Started"},
         units={"Started": "dateTimeFromNow"},
         sort=("Service", False),
-    ).span(8),
+    ).span(10),
 )
 
 BOARD = Board(

@@ -78,7 +78,7 @@ IS_IT_WELL = (
     ),
     number(
         (5, "First certificate ends in"),
-        "Days. It is renewed 30 days before its end.",
+        "It is renewed 30 days before its end.",
         now(f"min({DAYS_LEFT})"),
         unit="d",
         colours=DAYS,
@@ -150,14 +150,14 @@ HOW_MUCH = (
         "Of the containers. What is swapped out is slow when it is needed.",
         query('sum by (service) (container_memory_swap{service=~"$service"})', "{{service}}"),
         unit="bytes",
-    ),
+    ).axis_soft_max(2**20),
     lines(
         (12, "Disk reads and writes"),
         "Of all containers.",
         query("sum(rate(container_fs_reads_bytes_total[$__rate_interval]))", "read"),
         query("sum(rate(container_fs_writes_bytes_total[$__rate_interval]))", "written"),
         unit="Bps",
-    ),
+    ).no_value("this kernel does not count them"),
     lines(
         (17, "Network"),
         "Of all containers.",
@@ -177,30 +177,33 @@ WHICH_ONE = (
             "service": "Service",
             "subject_CN": "Name",
             "filepath": "File",
-            "Value #A": "Days left",
+            "Value #A": "Left",
             "Value #B": "Ends",
         },
-        units={"Days left": "d", "Ends": "dateTimeAsIso"},
-        sort=("Days left", False),
+        units={"Left": "d", "Ends": "dateTimeAsIso"},
+        sort=("Left", False),
         explains=["CertificateExpiring", "CertificateCritical", "CertificateExpired"],
-    ).span(12),
+    ).height(6),
     rows(
         (18, "File systems"),
         "What the exporter watches.",
         row("max by (mountpoint, device, fstype) (node_filesystem_size_bytes)"),
         row("min by (mountpoint, device, fstype) (node_filesystem_avail_bytes)"),
-        row("max by (mountpoint, device, fstype) (node_filesystem_readonly)"),
+        row(
+            "max by (mountpoint, device, fstype)"
+            " (1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)"
+        ),
         columns={
             "mountpoint": "Path",
             "device": "Device",
             "fstype": "Kind",
             "Value #A": "Size",
             "Value #B": "Free",
-            "Value #C": "Read-only",
+            "Value #C": "Used",
         },
-        units={"Size": "bytes", "Free": "bytes", "Read-only": "bool"},
+        units={"Size": "bytes", "Free": "bytes", "Used": "percentunit"},
         sort=("Path", False),
-    ).span(12),
+    ).height(6),
 )
 
 BOARD = Board(

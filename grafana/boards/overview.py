@@ -10,6 +10,7 @@ from grafana.parts import (
     GREEN,
     NONE_IS_GOOD,
     ORANGE,
+    OUTCOMES,
     RED,
     SERVICE,
     YELLOW,
@@ -19,6 +20,7 @@ from grafana.parts import (
     label,
     now,
     number,
+    painted,
     place_of,
     query,
     row,
@@ -49,6 +51,10 @@ def one_is(colour: str) -> list[DynamicConfigValue]:
     return [DynamicConfigValue("thresholds", steps((None, GREEN), (1, colour)).build())]
 
 
+ENDS = {
+    state: OUTCOMES[state]
+    for state in ("effective", "ineffective", "inconclusive", "failed", "interrupted", "cancelled")
+}
 AVAILABILITY = 'avg(avg_over_time(probe_success{target="site"}[30d]))'
 SERVICE_PAGE = to("stackmedic-services", "services", "var-service=${__field.labels.service}")
 
@@ -78,11 +84,11 @@ IS_IT_WELL = (
         ),
         colours=NONE_IS_GOOD,
     )
-    .span(6)
+    .span(5)
     .override_by_name("P2", one_is(ORANGE))
     .override_by_name("P3", one_is(BLUE)),
     number(
-        (11, "Services not running"),
+        (11, "Not running"),
         "Services of the configuration without a running container.",
         now('count(compose_service_state{state="running"} == 0) or vector(0)'),
         colours=NONE_IS_GOOD,
@@ -92,16 +98,16 @@ IS_IT_WELL = (
         "Open incidents at the end of their ladder: a human must take over.",
         now("sum(remediator_runs_not_mended)"),
         colours=NONE_IS_GOOD,
-    ).span(2),
+    ).span(3),
     label(
-        (16, "On call now"),
+        (16, "On call"),
         "The team that is called, by the rota.",
         now("oncall_current == 1", "{{team}}"),
     )
-    .span(3)
+    .span(2)
     .no_value("no rota"),
     number(
-        (17, "Availability, 30 days"),
+        (17, "Availability, 30 d"),
         "Share of the exporter's requests to the site that were answered well.",
         now(AVAILABILITY),
         unit="percentunit",
@@ -110,13 +116,13 @@ IS_IT_WELL = (
     .span(3)
     .decimals(3),
     number(
-        (18, "Error budget left"),
+        (18, "Budget left"),
         f"Of the time that the site may be down in 30 days: {runbook.OBJECTIVE:.1%} are promised.",
         now(f"1 - (1 - {AVAILABILITY}) / {runbook.BUDGET}"),
         unit="percentunit",
         colours=steps((None, RED), (0, YELLOW), (0.25, GREEN)),
     )
-    .span(2)
+    .span(3)
     .decimals(0),
 )
 
@@ -224,17 +230,21 @@ WHAT_WAS_DONE = (
     )
     .decimals(0)
     .height(7),
-    stacked(
-        (8, "Remediations"),
-        "Runs by runbook entry and by how they went.",
-        query(
-            "sum by (runbook, state) (increase(remediator_runs_total{"
-            'state!~"claimed|verifying|held"}[$__rate_interval])) > 0',
-            "{{runbook}} {{state}}",
+    painted(
+        stacked(
+            (8, "Remediations"),
+            "Runs by runbook entry and by how they ended. Green helped, red needs a human.",
+            query(
+                "sum by (runbook, state) (increase(remediator_runs_total{"
+                f'state=~"{"|".join(ENDS)}"}}[$__rate_interval])) > 0',
+                "{{runbook}} {{state}}",
+            ),
         ),
+        {f"/ {state}$/": colour for state, colour in ENDS.items()},
     )
     .span(20)
-    .height(7),
+    .height(7)
+    .no_value("nothing was done"),
 )
 
 BOARD = Board(

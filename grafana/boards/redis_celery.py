@@ -9,12 +9,14 @@ from grafana.board import Board
 from grafana.parts import (
     GREEN,
     NONE_IS_GOOD,
+    PLAIN,
     RED,
     YELLOW,
     bands,
     gauges,
     limited,
     lines,
+    most,
     now,
     number,
     query,
@@ -27,6 +29,8 @@ from grafana.parts import (
 )
 
 SERVER = 'service=~"$server"'
+COMMANDS = f"redis_commands_total{{{SERVER}}}"
+COMMAND_SECONDS = f"redis_commands_duration_seconds_total{{{SERVER}}}"
 
 
 def found(function: str, window: str) -> str:
@@ -93,12 +97,13 @@ WHAT_IS_WRONG = (
         query("max by (queue_name) (celery_queue_length)", "{{queue_name}}"),
         unit="short",
         explains=["CeleryQueueStuck", "CeleryQueueBehind"],
-    ),
+    ).axis_soft_max(1),
     lines(
         (16, "Queue not empty since"),
         "How long ago the queue was last seen empty.",
         query(
-            "max by (queue_name) (time() - celery_queue_last_drained_timestamp_seconds)",
+            "clamp_min(max by (queue_name)"
+            " (time() - celery_queue_last_drained_timestamp_seconds), 0)",
             "{{queue_name}}",
         ),
         unit="s",
@@ -133,18 +138,27 @@ HOW_MUCH = (
         (9, "Commands a second"),
         "The busiest ten commands.",
         query(
-            f"topk(10, sum by (cmd) (rate(redis_commands_total{{{SERVER}}}[$__rate_interval])))",
+            most(
+                10,
+                f"sum by (cmd) (rate({COMMANDS}[$__rate_interval]))",
+                by="cmd",
+                counter=COMMANDS,
+            ),
             "{{cmd}}",
         ),
         unit="ops",
     ),
     lines(
         (18, "Time by command"),
-        "Mean time of a call.",
+        "Mean time of a call, of the ten commands that take the most time in all.",
         query(
-            "topk(10, sum by (cmd)"
-            f" (rate(redis_commands_duration_seconds_total{{{SERVER}}}[$__rate_interval]))"
-            f" / (sum by (cmd) (rate(redis_commands_total{{{SERVER}}}[$__rate_interval])) > 0))",
+            most(
+                10,
+                f"(sum by (cmd) (rate({COMMAND_SECONDS}[$__rate_interval]))"
+                f" / (sum by (cmd) (rate({COMMANDS}[$__rate_interval])) > 0))",
+                by="cmd",
+                counter=COMMAND_SECONDS,
+            ),
             "{{cmd}}",
         ),
         unit="s",
@@ -207,11 +221,13 @@ WHICH_ONE = (
     ).span(16),
     gauges(
         (20, "Keys by database"),
-        "Keys in each database of the server; the broker's is not the cache's.",
-        now(f"max by (db) (redis_db_keys{{{SERVER}}})", "{{db}}"),
-        limits=steps((None, "blue")),
+        "Of the databases that hold one; the broker's is not the cache's.",
+        now(f"max by (db) (redis_db_keys{{{SERVER}}}) > 0", "{{db}}"),
+        limits=PLAIN,
         unit="short",
-    ).span(8),
+    )
+    .span(8)
+    .no_value("no key"),
 )
 
 BOARD = Board(
