@@ -63,21 +63,21 @@ class LostLabelError(Exception):
 
 def labels_of(expr: promql.Expr, series: SeriesLabels) -> Labels | None:
     """The labels of the result. Errors: LostLabelError where operands can never meet."""
+    found: Labels | None = NO_LABELS
     match expr:
         case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
-            return labels_of(expr.expr, series)
+            found = labels_of(expr.expr, series)
         case promql.VectorSelector():
-            return series(expr)
+            found = series(expr)
         case promql.MatrixSelector():
-            return series(expr.vector_selector)
+            found = series(expr.vector_selector)
         case promql.AggregateExpr():
-            return _aggregated(expr, series)
+            found = _aggregated(expr, series)
         case promql.Call():
-            return _called(expr, series)
+            found = _called(expr, series)
         case promql.BinaryExpr():
-            return _combined(expr, series)
-        case _:
-            return NO_LABELS
+            found = _combined(expr, series)
+    return found
 
 
 def is_scalar(expr: promql.Expr) -> bool:

@@ -121,23 +121,22 @@ def _changes(rule: Rule) -> Iterator[tuple[str, Rule]]:
 
 def _instead_of(found: re.Match[str]) -> Iterable[str]:
     text = found[0]
+    length = seconds(text)
+    new: Iterable[str] = ()
     match found.lastgroup:
         case "number":
-            return _numbers(float(text))
+            new = _numbers(float(text))
         case "range":
-            length = seconds(text)
-            return [f"[{length * TIMES}s]", f"[{length // TIMES}s]"]
+            new = (f"[{length * TIMES}s]", f"[{length // TIMES}s]")
         case "offset":
-            length = seconds(text)
-            return [f"offset {length * TIMES}s", f"offset {length // TIMES}s"]
+            new = (f"offset {length * TIMES}s", f"offset {length // TIMES}s")
         case "compare":
-            return COMPARED[text]
+            new = COMPARED[text]
         case "set":
-            return COMBINED[text]
+            new = COMBINED[text]
         case "sign":
-            return [REVERSED[text]]
-        case _:
-            return []
+            new = (REVERSED[text],)
+    return new
 
 
 def _numbers(value: float) -> list[str]:
