@@ -149,6 +149,7 @@ def _faster_alertmanager(document: Any) -> None:  # noqa: ANN401 - a YAML docume
 def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
     document["mode"] = "auto"
     document["reconcile_interval"] = "2s"
+    document["console"] = {"accounts_file": "/etc/stackmedic/console/accounts.yml"}
     document["prometheus"]["steady"] = "3s"
     document["dependency_settle"] = "10s"
     document["runbooks"] = [r for r in document["runbooks"] if r["id"] not in BEYOND_THE_COPY]

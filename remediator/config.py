@@ -22,6 +22,7 @@ from remediator.checks import (
     RunningCheck,
     Verification,
 )
+from remediator.config_console import ConsoleSection
 from remediator.config_files import mapping, read
 from remediator.config_guards import WindowSection
 from remediator.config_humans import (
@@ -91,6 +92,7 @@ class Config:
     heartbeat: HeartbeatSection | None
     github: GithubSection | None
     active_users: ActiveUsersSection | None = None
+    console: ConsoleSection | None = None
 
 
 def load_config(
@@ -150,6 +152,7 @@ def _build(file: ConfigFile) -> Config:
         watchdog=file.watchdog,
         heartbeat=file.heartbeat,
         github=file.github,
+        console=file.console,
         active_users=file.active_users,
     )
 

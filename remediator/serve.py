@@ -57,6 +57,7 @@ from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
 from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
+from remediator.web.console.opening import open_gate
 from remediator.web.serving import serving
 from remediator.worker import Duties, Worker
 
@@ -151,6 +152,7 @@ def _serve(config: Config, token: bytes) -> None:
             max_body_bytes=config.max_body_bytes,
             intake=journal.intake,
             external_url=config.external_url,
+            console=open_gate(config.console, config.state_file, config.external_url, _now),
         )
         server = serving(create_app(parts), config.host, config.port, config.max_body_bytes)
         with suppress(SystemExit):  # by _leave

@@ -14,6 +14,7 @@ SERVER_TIERS = ("integration", "e2e")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="rewrite the golden files")
+    parser.addoption("--screenshots", help="the folder to keep pictures of the console in")
     parser.addoption("--histories", type=int, default=300, help="random histories to simulate")
     parser.addoption("--first-seed", type=int, default=0, help="the seed of the first of them")
     parser.addoption("--one-mutant-in", type=int, default=25, help="of the changed alert rules")
@@ -44,6 +45,12 @@ def own_logging() -> Iterator[None]:
 @pytest.fixture
 def golden_update(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--golden-update"))
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    kept = request.config.getoption("--screenshots")
+    return Path(kept) if kept else tmp_path
 
 
 @pytest.fixture

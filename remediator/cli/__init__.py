@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "simulate": "simulate",
     "morning-check": "reports",
     "weekly-review": "reports",
+    "console-password": "console",
 }
 
 
