@@ -7,7 +7,7 @@ export STACKMEDIC_STATE := $(STATE)
 
 HISTORIES ?= 10000
 
-.PHONY: help venv tools images check fix unit simulate contract integration browser screenshots chromium e2e test demo demo-down bench docs lock dashboards golden
+.PHONY: help venv tools images check fix unit simulate contract integration browser screenshots chromium e2e test demo demo-down bench docs lock dashboards pictures golden
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,10 @@ lock: venv  ## resolve pyproject.toml into the lock files again
 
 dashboards: venv  ## generate grafana/dashboards/*.json again
 	$(PY) -m grafana.generate
+
+pictures: venv  ## draw docs/dashboards/*.png over a running `make demo`; wants node, npm, chromium, pngquant
+	cd grafana/preview && npm ci && npm run build
+	$(PY) -m grafana.preview.pictures
 
 golden: venv  ## rewrite the golden files from what the code does now
 	$(PY) -m pytest tests/golden tests/unit --golden-update

@@ -6,7 +6,7 @@ looked at here, from outside, without believing the remediator.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -102,9 +102,15 @@ def watching(world: World) -> bool:
 
 
 def quiet(world: World) -> bool:
-    """Nothing that can be mended is firing, and no incident is open."""
+    """Nothing that can be mended is firing, and every incident is over."""
     mendable = asked(world, 'ALERTS{remediation!="",remediation!="manual"}')
-    return not mendable and all(i["state"] == "closed" for i in incidents(world))
+    return not mendable and all(map(_is_over, incidents(world)))
+
+
+def _is_over(incident: Mapping[str, Any]) -> bool:
+    """One that a human was called for is left open for them a while after its end."""
+    ended = all(alert["status"] == "resolved" for alert in incident["alerts"])
+    return incident["state"] == "closed" or bool(incident["escalated"] and ended)
 
 
 def serving(world: World) -> bool:

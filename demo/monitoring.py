@@ -59,6 +59,9 @@ def _make_secrets(world: World) -> None:
     for name, value in {
         "remediator_token": random.token_urlsafe(32),
         "slack_webhook_url": "http://pager:8080/incidents",
+        "slack_deployments_webhook_url": "http://pager:8080/deployments",
+        "pager_token": random.token_urlsafe(32),
+        "smtp_password": random.token_urlsafe(32),
         "grafana_admin_password": random.token_urlsafe(16),
     }.items():
         path = world.secrets / name
@@ -120,6 +123,8 @@ def _compose(
         "PROMETHEUS_CONFIG": str(world.config / "prometheus.yml"),
         "RULES_DIR": str(world.config / "rules"),
         "ALERTMANAGER_CONFIG": str(world.config / "alertmanager.yml"),
+        "ALERTMANAGER_URL": world.url(ports.alertmanager, ""),
+        "ONCALL_CONFIG": str(world.config / "oncall.yml"),
         "ENGINE_RO_CONF": str(world.config / "engine-ro.conf"),
         "ENGINE_RW_CONF": str(world.config / "engine-rw.conf"),
         "EXPORTER_PORT": str(ports.exporter),

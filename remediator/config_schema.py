@@ -305,6 +305,8 @@ class ConfigFile(Section):
     """Prometheus is asked what fires at least this often."""
     dependency_settle: Seconds = 30.0
     """A dependency counts as broken until it has been quiet for this long."""
+    oncall_file: str | None = None
+    """The rota, oncall.yml; who is on call is then told as a metric."""
     retention: Annotated[Seconds, Field(ge=7 * 24 * 3600)] = 400 * 24 * 3600.0
     """How long closed incidents are remembered; what guards still count stays longer."""
     watchdog: WatchdogSection | None = None

@@ -40,7 +40,7 @@ from remediator.journal import (
     RunOrders,
 )
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, OncallGauges, RunGauges
 from remediator.notify import AlertmanagerPager
 from remediator.operate import Desk
 from remediator.outcomes import Reason, State
@@ -51,6 +51,7 @@ from remediator.ports import Action, Stopped
 from remediator.process import log_to_stderr, tune
 from remediator.prometheus import Prometheus
 from remediator.reconcile import Reconciler
+from remediator.rota_file import RotaFile
 from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
@@ -136,6 +137,7 @@ def _serve(config: Config, token: bytes) -> None:
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(MaintenanceGauges(config.policy.topology))
+        metrics.registry.register(OncallGauges(RotaFile(config.oncall_file).rota, _now))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "reset-breaker": "orders",
     "deploy-lock": "orders",
     "postmortem": "looking",
+    "oncall": "oncall",
     "init": "init",
     "check": "check",
     "simulate": "simulate",

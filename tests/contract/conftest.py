@@ -25,6 +25,8 @@ OF_OTHERS = frozenset(
         *(f"{program}_config_last_reload_successful" for program in ("alertmanager", "prometheus")),
         *("prometheus_rule_evaluation_failures_total", "prometheus_rule_group_interval_seconds"),
         "prometheus_rule_group_last_duration_seconds",
+        *(f"prometheus_notifications_{what}_total" for what in ("errors", "sent")),
+        *("oncall_current", "oncall_ends_timestamp_seconds"),  # while a rota is configured
     }
 )
 ADDED_BY_SCRAPE = frozenset({"job", "instance"})
@@ -95,7 +97,7 @@ def series_of(call: ast.Call) -> Iterator[str]:
     first = call.args[0]
     if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
         return
-    if not re.fullmatch(r"(remediator|stackmedic)_[a-z_]+", first.value):
+    if not re.fullmatch(r"(remediator|stackmedic|oncall)_[a-z_]+", first.value):
         return
     kind = ast.unparse(call.func).lower()
     if kind.endswith("counter"):
