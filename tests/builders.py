@@ -239,4 +239,15 @@ def a_desk(loop: Loop, **changes: Any) -> Desk:  # noqa: ANN401 - the fields of 
     return Desk(**fields | changes)
 
 
-__all__ = ["DB_DOWN", "DOWN", "FULL", "START", "Loop", "a_body", "a_desk", "a_policy", "a_runbook"]
+__all__ = [
+    "DB_DOWN",
+    "DOWN",
+    "FULL",
+    "START",
+    "Loop",
+    "a_body",
+    "a_desk",
+    "a_policy",
+    "a_rota",
+    "a_runbook",
+]
