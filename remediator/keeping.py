@@ -15,9 +15,8 @@ from remediator.journal import Calls, Database, Intake, Lease, Orders, Records, 
 from remediator.journal.opening import name_in, open_journal
 from remediator.journal.shared_clock import SharedClock
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, OncallGauges, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
 from remediator.notify import AlertmanagerPager
-from remediator.rota_file import RotaFile
 from remediator.runs import Change
 from remediator.sharing import Sharing
 from remediator.watchdog import Watchdog
@@ -89,7 +88,6 @@ def opened(
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(MaintenanceGauges(config.policy.topology))
-        metrics.registry.register(OncallGauges(RotaFile(config.oncall_file).rota, clock))
         metrics.registry.register(BreakerGauges(config.policy, lambda: journal.runs.past(clock())))
         yield journal
 

@@ -32,8 +32,9 @@ from remediator.journal import (
     RunOrders,
 )
 from remediator.keeping import LATE_TURNS, Clocks, Journal, alarm, of_the_leader, opened, sharing_of
-from remediator.metrics import Metrics
+from remediator.metrics import Metrics, OncallGauges
 from remediator.notify import AlertmanagerPager
+from remediator.oncall import Rota
 from remediator.operate import Desk
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
@@ -43,6 +44,7 @@ from remediator.ports import Action, Stopped
 from remediator.process import log_to_stderr, tune
 from remediator.prometheus import Prometheus
 from remediator.reconcile import Reconciler
+from remediator.rota_file import RotaFile
 from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
@@ -102,6 +104,8 @@ def _serve(config: Config, token: bytes) -> None:
         journal = stack.enter_context(
             opened(config, metrics, partial(_changed, metrics, nudge), pager, Clocks(_now, _ticks))
         )
+        rota = RotaFile(config.oncall_file).rota
+        metrics.registry.register(OncallGauges(rota, journal.clock))
         left = journal.runs.interrupt_all(journal.clock())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
@@ -110,17 +114,8 @@ def _serve(config: Config, token: bytes) -> None:
         nudge.page = worker.page
         desk = _desk(config, journal, metrics, eyes, worker)
         sharing = sharing_of(journal, wake=desk.wake, is_stuck=desk.late)
-        parts = Parts(
-            desk=desk,
-            token=token,
-            max_body_bytes=config.max_body_bytes,
-            intake=journal.intake,
-            external_url=config.external_url,
-            console=open_gate(
-                config.console, config.state_file, config.external_url, journal.clock
-            ),
-        )
-        server = serving(create_app(parts), config.host, config.port, config.max_body_bytes)
+        app = create_app(_parts(config, token, desk, journal, rota))
+        server = serving(app, config.host, config.port, config.max_body_bytes)
         with suppress(SystemExit):  # by _leave
             # Before the first word that it runs: whoever waits for that may stop it at once.
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,6 +132,20 @@ def _serve(config: Config, token: bytes) -> None:
             log.warning("a step is still under way; it will be looked at on the next start")
         if sharing is not None:
             sharing.stop()
+
+
+def _parts(
+    config: Config, token: bytes, desk: Desk, journal: Journal, rota: Callable[[], Rota | None]
+) -> Parts:
+    return Parts(
+        desk=desk,
+        token=token,
+        max_body_bytes=config.max_body_bytes,
+        intake=journal.intake,
+        external_url=config.external_url,
+        console=open_gate(config.console, config.state_file, config.external_url, journal.clock),
+        on_call=rota if config.oncall_file else None,
+    )
 
 
 def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> None:
