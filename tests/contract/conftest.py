@@ -26,7 +26,6 @@ OF_OTHERS = frozenset(
         *("prometheus_rule_evaluation_failures_total", "prometheus_rule_group_interval_seconds"),
         "prometheus_rule_group_last_duration_seconds",
         *(f"prometheus_notifications_{what}_total" for what in ("errors", "sent")),
-        *("oncall_current", "oncall_ends_timestamp_seconds"),  # while a rota is configured
     }
 )
 ADDED_BY_SCRAPE = frozenset({"job", "instance"})
