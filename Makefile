@@ -7,7 +7,7 @@ export STACKMEDIC_STATE := $(STATE)
 
 HISTORIES ?= 10000
 
-.PHONY: help venv tools images check fix unit simulate contract integration browser screenshots chromium e2e test demo demo-down bench docs lock dashboards pictures golden
+.PHONY: help venv tools images check fix unit simulate contract integration browser screenshots chromium e2e test demo demo-down bench docs lock dashboards pictures golden mutants
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ unit: venv tools  ## tests that need no server
 
 simulate: venv  ## the remediator through HISTORIES=10000 random days; `make test` plays 300 of them
 	$(PY) -m pytest tests/simulation/test_histories.py -k invariants --histories $(HISTORIES)
+
+mutants: venv tools  ## the alert rules with one thing changed, more than 1000 times; `make test` plays one in 25
+	$(PY) -m pytest tests/mutation --one-mutant-in 1 -s
 
 integration: venv tools images  ## tests against real Docker, Postgres, Redis, nginx, Prometheus, Alertmanager
 	$(PY) -m pytest tests/integration

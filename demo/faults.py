@@ -103,8 +103,19 @@ def watching(world: World) -> bool:
 
 def quiet(world: World) -> bool:
     """Nothing that can be mended is firing, and every incident is over."""
+    return not unrest(world)
+
+
+def unrest(world: World) -> list[str]:
+    """What there is to mend now, and what is being mended."""
     mendable = asked(world, 'ALERTS{remediation!="",remediation!="manual"}')
-    return not mendable and all(map(_is_over, incidents(world)))
+    told = [series["metric"] for series in mendable]
+    alerts = [f"{m['alertname']} on {m.get('service')} is {m['alertstate']}" for m in told]
+    return alerts + [
+        f"incident {i['id']} on {i['target']} is {i['state']}"
+        for i in incidents(world)
+        if not _is_over(i)
+    ]
 
 
 def _is_over(incident: Mapping[str, Any]) -> bool:
@@ -125,7 +136,10 @@ def serving(world: World) -> bool:
 def run_fault(world: World, fault: Fault) -> Mended:
     """Strike, wait until the remediator says verified and the proof holds, read the times."""
     fault.prepare(world)
-    until(lambda: quiet(world), "the stack to be quiet before the next fault")
+    try:
+        until(lambda: quiet(world), "the stack to be quiet before the next fault")
+    except NotMendedError as error:
+        raise NotMendedError(f"{error}; {', '.join(unrest(world))}") from None
     before = {incident["id"] for incident in incidents(world)}
     struck = datetime.now(UTC)
     fault.strike(world)
