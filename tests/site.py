@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from flask.testing import FlaskClient
 
+    from remediator.oncall import Rota
+
 TOKEN = "correct-horse"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 HOOK = "/webhook/alertmanager"
@@ -29,13 +31,18 @@ class Site:
     """The application on a real journal; `woken` counts how often the worker was, by `on_wake`."""
 
     def __init__(
-        self, path: Path, policy: Policy | None = None, console: ConsoleSection | None = None
+        self,
+        path: Path,
+        policy: Policy | None = None,
+        console: ConsoleSection | None = None,
+        *,
+        has_rota: bool = False,
     ) -> None:
         self.loop = Loop(path, policy=policy or a_policy())
         self.woken = 0
         self.on_wake: Callable[[], None] = lambda: None
         self.late = False
-        self.on_call: tuple[str, ...] = ()
+        self.rota: Rota | None = None
         self.watchdog = Watchdog("Watchdog", timedelta(minutes=5), self.loop.clock())
         self.loop.metrics.watch(lambda: self.watchdog.seen_at)
         self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
@@ -52,7 +59,7 @@ class Site:
                 intake=self.loop.intake,
                 external_url="http://remediator/",
                 console=open_gate(console, path, "http://remediator/", self.loop.clock),
-                on_call=lambda: self.on_call,
+                on_call=(lambda: self.rota) if has_rota else None,
             )
         ).test_client()
 

@@ -3,7 +3,7 @@
 Rule: a request stores or reads, it never acts. Errors are JSON with one sentence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify
@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
 from remediator.journal import Intake, JournalUnavailable, Refusal
+from remediator.oncall import Rota
 from remediator.operate import Busy, Desk, Unknown
 from remediator.web import api, control, webhook
 from remediator.web.console import Gate, add_console
@@ -20,7 +21,8 @@ from remediator.web.console import Gate, add_console
 class Parts:
     """What the application is made of.
 
-    `console`: who may open it; None where there is none. `on_call`: who is, in sentences.
+    `console`: who may open it; None where there is none. `on_call`: the
+    rota, or None while it cannot be used; None itself where no rota is configured.
     """
 
     desk: Desk
@@ -29,7 +31,7 @@ class Parts:
     intake: Intake
     external_url: str = ""
     console: Gate | None = None
-    on_call: Callable[[], Sequence[str]] = tuple
+    on_call: Callable[[], Rota | None] | None = None
 
 
 def create_app(parts: Parts) -> Flask:

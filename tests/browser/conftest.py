@@ -20,7 +20,7 @@ from remediator.config_console import ConsoleSection
 from remediator.policy import Mode
 from remediator.web.console.accounts import hashed
 from remediator.web.serving import serving
-from tests.builders import a_policy
+from tests.builders import a_policy, a_rota
 from tests.integration.edge_containers import free_port
 from tests.site import MAX_BODY, Site
 
@@ -41,7 +41,8 @@ class Served:
         accounts.write_text(ACCOUNTS)
         section = ConsoleSection(accounts_file=str(accounts))
         policy = a_policy(mode=Mode.APPROVE)
-        self.site = Site(folder / "state.sqlite", policy, section)
+        self.site = Site(folder / "state.sqlite", policy, section, has_rota=True)
+        self.site.rota = a_rota()
         self.loop = self.site.loop
         self.port = free_port()
         self.origin = f"http://127.0.0.1:{self.port}"

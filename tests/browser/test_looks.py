@@ -45,7 +45,6 @@ def a_night(served: Served) -> None:
     """One fault not mended, one mended, one that waits for a human, one that runs."""
     loop = served.loop
     served.site.watchdog.seen(loop.clock())
-    served.site.on_call = ("Ann Example, +39 000 000, until 09:00 UTC",)
     loop.actions.by_name["restart"] = Telling()
     loop.verifier.verdicts = [Check.FAIL]
     loop.told(DOWN)

@@ -80,29 +80,30 @@ def _blueprint(parts: "Parts", gate: Gate) -> Blueprint:
 
 
 def _add_errors(routes: Blueprint, parts: "Parts") -> None:
-    def page(code: int, title: str, sentence: str, stop: str = "") -> tuple[str, int]:
+    def page(code: int, title: str, sentence: str, stop: str = "") -> Response:
         if g.live:
-            return sentence, code
-        return render_template("error.html", title=title, sentence=sentence, stop=stop), code
+            return Response(sentence, code, mimetype="text/plain")
+        told = render_template("error.html", title=title, sentence=sentence, stop=stop)
+        return Response(told, code)
 
     @routes.errorhandler(HTTPException)
-    def wrong(error: HTTPException) -> tuple[str, int]:
+    def wrong(error: HTTPException) -> Response:
         return page(error.code or 500, error.name, error.description or "")
 
     @routes.errorhandler(Unknown)
-    def unknown(error: Unknown) -> tuple[str, int]:
+    def unknown(error: Unknown) -> Response:
         return page(404, "Not found", str(error))
 
     @routes.errorhandler(Refusal)
-    def refused(error: Refusal) -> tuple[str, int]:
+    def refused(error: Refusal) -> Response:
         return page(409, "Refused: nothing was done", str(error))
 
     @routes.errorhandler(Busy)
-    def busy(error: Busy) -> tuple[str, int]:
+    def busy(error: Busy) -> Response:
         return page(503, "Busy", str(error))
 
     @routes.errorhandler(JournalUnavailable)
-    def unavailable(error: JournalUnavailable) -> tuple[str, int]:
+    def unavailable(error: JournalUnavailable) -> Response:
         stop = (
             f"To stop the remediator all the same: create the file {parts.desk.kill_switch.file}."
         )

@@ -15,6 +15,7 @@ from remediator import operate, postmortem
 from remediator.notices import clock
 from remediator.operate import Desk, Wanted
 from remediator.web.console import words
+from remediator.web.console.duty import Duty, duty
 from remediator.web.console.handbook import handbook
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _now(routes: Blueprint, desk: Desk, parts: "Parts") -> None:
         status = operate.status(desk)
         found = operate.incidents(desk, Wanted(state="open", limit=ON_HOME))["incidents"]
         running, asked = operate.running(desk), operate.approvals(desk)
-        on_call = list(parts.on_call())
+        on_call = duty(parts.on_call(), desk.clock()) if parts.on_call else None
         return _answer(
             "home.html",
             status=status,
@@ -64,7 +65,7 @@ def _summary(
     found: Sequence[Story],
     running: Sequence[Story],
     asked: Sequence[Story],
-    on_call: Sequence[str],
+    on_call: Duty | None,
 ) -> Iterator[Mapping[str, object]]:
     """What one sees in ten seconds: broken, asked, done now, stopped or not, blind or not."""
     count = status["open_incidents"]
@@ -105,7 +106,7 @@ def _summary(
         else (_tile("good", "Chain works", "alerts arrive, Prometheus answers"))
     )
     if on_call:
-        yield _tile("off", "On call", on_call[0])
+        yield _tile(on_call.kind, on_call.word, on_call.detail)
 
 
 def _tile(kind: str, word: str, detail: str) -> Mapping[str, object]:
