@@ -3,14 +3,15 @@
 Rule: pure apart from a bounded memory of label text, and it never fails: bad text is
 replaced; a series written before, or one that cannot be written, is dropped and counted. Speed
 is the point: what was written last time is kept as a template, and while the same series come
-again only their numbers are filled in. Metrics that have one series each, such as those of a
-server's settings, stand first and together: a template for each would cost more than its line.
+again only their numbers are filled in, into bytes, where %a writes a number as repr does.
+Metrics that have one series each, such as those of a server's settings, stand first and
+together: a template for each would cost more than its line.
 """
 
 import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -46,10 +47,11 @@ class _Page:
 
     shape: list[tuple[str, int]]  # suffix and samples of each family
     keys: tuple[tuple[str, ...], ...]
-    template: str
-    # A tuple of samples cannot change: the same one again is the same text. Of others no text
-    # is kept: it is as long as the whole page, and filling the template is quick.
-    same: tuple[Sample, ...] | None = None
+    template: bytes
+    # A tuple of samples cannot change: the same one again is the same text. Most containers do
+    # nothing most of the time, so the same numbers come again as well.
+    same: Sequence[Sample] | None = None
+    values: tuple[float, ...] = ()
     body: bytes = b""
 
 
@@ -84,7 +86,7 @@ class _Sheet:
     lonely: _Lonely
     names: frozenset[str]  # whose series are in the text
     order: list[int]  # places of the numbers: one name's stand together
-    template: str
+    template: bytes
     whole: bool  # all are in the text
 
 
@@ -149,7 +151,7 @@ class Encoder:
             self._sheets[len(values)] = sheet
         figures = tuple([values[place] for place in sheet.order])
         try:
-            parts.append((sheet.template % _figures(figures)).encode("utf-8"))
+            parts.append(sheet.template % _figures(figures))
         except (TypeError, ValueError):
             return None  # one of them is no number
         return sheet
@@ -167,15 +169,14 @@ class Encoder:
         keys, values = _columns(group)
         if keys != page.keys:
             return None
-        try:
-            body = (page.template % _figures(values)).encode("utf-8")
-        except (TypeError, ValueError):
-            return None
-        if len(group) == 1 and isinstance(samples, tuple):
-            page.same, page.body = samples, body
-        else:
-            page.same, page.body = None, b""
-        return body
+        if values != page.values:
+            try:
+                page.body = page.template % _figures(values)
+            except (TypeError, ValueError):
+                return None
+            page.values = values
+        page.same = samples if len(group) == 1 and isinstance(samples, tuple) else None
+        return page.body
 
     def _learn(self, metric: Metric, group: list[Family]) -> None:
         texts = self._texts[metric.labels]
@@ -184,14 +185,15 @@ class Encoder:
             for key, _ in family.samples:
                 if key not in texts:  # forgotten while the group was written
                     return
-                lines.append(f"{metric.name}{family.suffix}{texts[key].replace('%', '%%')} %s\n")
+                lines.append(f"{metric.name}{family.suffix}{texts[key].replace('%', '%%')} %a\n")
         before = self._pages.pop(metric, None)
         self._paged += len(lines) - (len(before.keys) + 1 if before else 0)
         if self._paged > _KEPT_LABEL_SETS:
             self._pages.clear()  # as rare as forgetting label text, and as simple
             self._paged = 0
             return
-        self._pages[metric] = _Page(_shape(group), _columns(group)[0], "".join(lines))
+        template = "".join(lines).encode("utf-8")
+        self._pages[metric] = _Page(_shape(group), _columns(group)[0], template)
 
     def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:
         name, names = family.metric.name + family.suffix, family.metric.labels
@@ -270,14 +272,14 @@ def _sheet(lonely: _Lonely, taken: set[str]) -> _Sheet:
     sound = {name: lines for name, lines in by_name.items() if name not in unsound}
     text = [
         _head(metrics[next(iter(lines.values()))]).replace("%", "%%")
-        + "".join(f"{line.replace('%', '%%')} %s\n" for line in lines)
+        + "".join(f"{line.replace('%', '%%')} %a\n" for line in lines)
         for lines in sound.values()
     ]
     return _Sheet(
         _Lonely(metrics, lonely.suffixes, lonely.keys),
         frozenset(sound),
         [place for lines in sound.values() for place in lines.values()],
-        "".join(text),
+        "".join(text).encode("utf-8"),
         whole=len(sound) == len(by_name),
     )
 
@@ -293,15 +295,24 @@ def _columns(group: list[Family]) -> tuple[tuple[tuple[str, ...], ...], tuple[fl
 
 
 def _figures(values: tuple[float, ...]) -> tuple[object, ...]:
-    """What %s writes as Prometheus reads it. Errors: TypeError or ValueError for no number."""
+    """What %a writes as Prometheus reads it. Errors: TypeError or ValueError for no number."""
     if _everyday(values):
         return values
     return tuple(
         [
-            value if type(value) in _NUMBERS and -_LARGEST < value < _LARGEST else _figure(value)
+            value
+            if type(value) in _NUMBERS and -_LARGEST < value < _LARGEST
+            else _Written(_figure(value))
             for value in values
         ]
     )
+
+
+class _Written(str):
+    """The text of a number, which %a leaves as it is."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def _everyday(values: tuple[float, ...]) -> bool:

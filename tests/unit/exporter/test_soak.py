@@ -249,7 +249,7 @@ class Stage:
         (self.root / "textfiles" / "jobs.prom").write_text(sample)
         if number % 20 == 0:
             self.exporter.landing()
-        return self.exporter.metrics({}, None).body
+        return b"".join(self.exporter.metrics({}, None).parts)
 
 
 def _as_told(_: object, reading: Told) -> list[Family]:
