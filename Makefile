@@ -72,7 +72,7 @@ lock: venv  ## resolve pyproject.toml into the lock files again
 	$(VENV)/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev pyproject.toml -o requirements-dev.lock
 
 dashboards: venv  ## generate grafana/dashboards/*.json again
-	$(PY) grafana/generate.py
+	$(PY) -m grafana.generate
 
 golden: venv  ## rewrite the golden files from what the code does now
 	$(PY) -m pytest tests/golden tests/unit --golden-update

@@ -32,7 +32,22 @@ DEMO_FOR: Mapping[str, str] = {
     "RedisMemoryHigh": "1s",
     "LiveColourUnhealthy": "2s",
     "BackendNotReady": "20s",
+    "HighCpu": "1s",
+    "HighMemory": "1s",
+    "CeleryQueueStuck": "1s",
+    "CacheHitRateLow": "1s",
+    "SiteDown": "30s",
 }
+
+# How far back a rule looks, by its name: {rule: (production, here)}.
+DEMO_RANGES: Mapping[str, tuple[str, str]] = {
+    "service:container_cpu_used:ratio": ("2m", "10s"),
+    "service:redis_hits:ratio": ("10m", "10s"),
+    "CeleryQueueStuck": ("10m", "10s"),
+}
+
+# How long an entry waits for its proof before it climbs the ladder.
+DEMO_WITHIN: Mapping[str, str] = {"restart-live-services": "20s"}
 
 # What would reach beyond the copy: images and logs of the whole machine are not the demo's.
 BEYOND_THE_COPY = frozenset({"prune-images", "prune-logs"})
@@ -64,6 +79,17 @@ def _faster_rules(document: Any) -> None:  # noqa: ANN401 - a YAML document
             if rule.get("alert") in DEMO_FOR:
                 rule["for"] = DEMO_FOR[rule["alert"]]
                 rule.pop("keep_firing_for", None)
+            name = rule.get("alert") or rule["record"]
+            if name in DEMO_RANGES:
+                rule["expr"] = _looking_back(rule["expr"], *DEMO_RANGES[name])
+
+
+def _looking_back(expression: str, production: str, here: str) -> str:
+    """Errors: ValueError when the rule no longer looks back as the table says."""
+    changed = re.sub(rf"(?<=\[){production}(?=\])|(?<=offset ){production}\b", here, expression)
+    if changed == expression:
+        raise ValueError(f"no range of {production} in: {expression}")
+    return changed
 
 
 def _faster_prometheus(document: Any) -> None:  # noqa: ANN401 - a YAML document
@@ -99,6 +125,7 @@ def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
         runbook["verify"]["interval"] = "500ms"
         runbook["verify"]["hold"] = "1s"
         runbook["verify"].pop("settle", None)
+        runbook["verify"]["within"] = DEMO_WITHIN.get(runbook["id"], runbook["verify"]["within"])
         for step in runbook["steps"]:
             if step["action"] == "switch_colour":
                 step["with"] = {"healthy_for": "2s"}  # the colour before it was broken just now

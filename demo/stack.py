@@ -58,6 +58,12 @@ def up(world: World, compose: Sequence[str], images: Mapping[str, str], progress
         switch_colour(world, "blue")
 
 
+def bring_back(world: World) -> None:
+    """Create and start again what is missing beside the two colours, and await its health."""
+    wait = ("up", "--detach", "--wait", "--wait-timeout", str(HEALTHY_SECONDS))
+    _core(world, ensure_compose(world.state), *wait)
+
+
 def deploy_colour(world: World, colour: str, release: str = "good", faults: str = "") -> None:
     """Replace backend and worker of one colour by another release, and await their health.
 

@@ -5,6 +5,7 @@ pipeline's loop.
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,18 @@ class Verification:
     consecutive: int
     settle_seconds: float = 0.0
     hold_seconds: float = 0.0
+
+
+def name_of(check: CheckSpec) -> str:
+    """As findings and people call it."""
+    match check:
+        case RunningCheck():
+            return "running"
+        case ProbesCheck():
+            return "probes"
+        case AlertCleared():
+            return "alert"
+        case PromqlCheck():
+            return "promql"
+        case _:
+            assert_never(check)

@@ -25,7 +25,12 @@ from remediator.checks import (
     Verification,
 )
 from remediator.config_guards import WindowSection
-from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
+from remediator.config_humans import (
+    ActiveUsersSection,
+    GithubSection,
+    HeartbeatSection,
+    WatchdogSection,
+)
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
     BackupSection,
@@ -33,6 +38,7 @@ from remediator.config_schema import (
     ComposeSection,
     ConfigFile,
     RunbookSection,
+    StepSection,
     SwitchSection,
     TargetSection,
 )
@@ -84,6 +90,7 @@ class Config:
     watchdog: WatchdogSection | None
     heartbeat: HeartbeatSection | None
     github: GithubSection | None
+    active_users: ActiveUsersSection | None = None
 
 
 def load_config(
@@ -177,6 +184,7 @@ def _build(file: ConfigFile) -> Config:
         watchdog=file.watchdog,
         heartbeat=file.heartbeat,
         github=file.github,
+        active_users=file.active_users,
     )
 
 
@@ -323,6 +331,17 @@ def _switch(section: SwitchSection, topology: Mapping[str, TargetSection]) -> Co
     )
 
 
+def _step(section: StepSection) -> Step:
+    return Step(
+        id=section.id,
+        action=section.action,
+        params=section.with_,
+        timeout_seconds=section.timeout,
+        repeat=Repeat(section.repeat),
+        even_if_cleared=section.even_if_cleared,
+    )
+
+
 def _runbook(section: RunbookSection) -> Runbook:
     return Runbook(
         id=section.id,
@@ -332,10 +351,7 @@ def _runbook(section: RunbookSection) -> Runbook:
         risk=Risk(section.risk),
         firing_for_seconds=section.firing_for,
         limits=RunLimits(section.limits.cooldown, section.limits.attempts, section.limits.per),
-        steps=tuple(
-            Step(step.id, step.action, step.with_, step.timeout, Repeat(step.repeat))
-            for step in section.steps
-        ),
+        steps=tuple(map(_step, section.steps)),
         verify=Verification(
             checks=tuple(_check(check) for check in section.verify.all),
             within_seconds=section.verify.within,

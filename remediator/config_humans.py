@@ -5,7 +5,7 @@ Rule: all of them are off until they are configured.
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from remediator.config_values import Name, Positive, Section
 
@@ -31,3 +31,20 @@ class GithubSection(Section):
     """Holds a token that may write issues of this repository, and nothing else."""
     api_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] = "https://api.github.com"
     """The API, for a GitHub of your own."""
+
+
+class ActiveUsersSection(Section):
+    promql: Annotated[str, Field(min_length=1)] | None = None
+    """A query of Prometheus, such as one for a series of your application."""
+    sql: Annotated[str, Field(min_length=1)] | None = None
+    """A query whose first value is the number; its session may only read."""
+    target: Name | None = None
+    """The topology key whose address the SQL is asked at."""
+
+    @model_validator(mode="after")
+    def is_one_way(self) -> "ActiveUsersSection":
+        if (self.promql is None) == (self.sql is None) or (self.sql is None) != (
+            self.target is None
+        ):
+            raise ValueError("write promql, or sql with its target")
+        return self

@@ -71,6 +71,7 @@ def broken_names(raw: Mapping[str, object], actions: Mapping[str, ActionType]) -
     yield from _topology_names(targets, set(topology))
     yield from (Mistake(*found) for found in unknown_nginx(targets, set(topology)))
     yield from _never_touched(raw, targets)
+    yield from _counted_users(raw, targets)
     yield from _group_names(raw, set(topology))
     yield from _window_names(raw, entries)
     for index, entry in entries.items():
@@ -136,6 +137,15 @@ def _never_touched(
             yield Mistake(
                 f"topology.{key}.container", f"{target.container!r} stands in never_touch"
             )
+
+
+def _counted_users(
+    raw: Mapping[str, object], targets: Mapping[str, TargetSection]
+) -> Iterator[Mistake]:
+    section = raw.get("active_users")
+    name = section.get("target") if isinstance(section, dict) else None
+    if isinstance(name, str) and (name not in targets or targets[name].address is None):
+        yield Mistake("active_users.target", f"{name!r} is no target with an address")
 
 
 def _group_names(raw: Mapping[str, object], keys: set[str]) -> Iterator[Mistake]:

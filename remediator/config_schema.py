@@ -16,7 +16,12 @@ from remediator.config_guards import (
     StormSection,
     WindowSection,
 )
-from remediator.config_humans import GithubSection, HeartbeatSection, WatchdogSection
+from remediator.config_humans import (
+    ActiveUsersSection,
+    GithubSection,
+    HeartbeatSection,
+    WatchdogSection,
+)
 from remediator.config_stack import StackSection
 from remediator.config_values import Listen, Name, Port, Positive, Section, Url
 from remediator.durations import Seconds
@@ -239,6 +244,8 @@ class StepSection(Section):
     """A step that takes longer has failed."""
     repeat: Literal["never", "if_not_done"]
     """What a start does that finds it begun: never again, or if the action sees it was not done."""
+    even_if_cleared: bool = False
+    """It follows the steps before it also when they have made the alert clear."""
 
 
 class RunbookSection(Section):
@@ -305,6 +312,8 @@ class ConfigFile(Section):
     """An outside service that calls when the remediator is silent."""
     github: GithubSection | None = None
     """Where an issue is written about an incident that was not mended or came back."""
+    active_users: ActiveUsersSection | None = None
+    """What the morning check counts as users; without it, the keys of Redis' database 0."""
     limits: GlobalLimits = GlobalLimits()
     """Over everything: a storm ends at a human."""
     breaker: BreakerSection = BreakerSection()

@@ -134,8 +134,9 @@ class IssueWriter:
         now = self.clock()
         for closed in self.issues.undecided(now):
             story = self.records.story(closed.incident_id)
-            wanted = closed.came_back or (
-                story is not None and postmortem.deserves_issue(story) is not None
+            wanted = story is not None and (
+                (closed.came_back and bool(story["alerts"]))
+                or postmortem.deserves_issue(story) is not None
             )
             self.issues.decide(closed.incident_id, now, wanted=wanted)
         if now < self._quiet_until:

@@ -6,6 +6,7 @@ a journal that cannot be read leaves them out, because nobody can tell then.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -37,8 +38,20 @@ HEARTBEATS = ("sent", "withheld", "failed")
 BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """When Prometheus was last asked, when last read, and why not if it was not."""
+
+    asked_at: datetime | None = None
+    read_at: datetime | None = None
+    trouble: str | None = None
+
+
 class Metrics:
+    """`sight` is what the reconcile loop last saw, for those who ask how the chain is."""
+
     def __init__(self, policy: Policy, version: str) -> None:
+        self.sight = Sight()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = self._counter(
@@ -143,6 +156,10 @@ class Metrics:
             self._opened.labels(incident.runbook).inc()
             self._to_detect.labels(incident.runbook).observe(incident.seconds_to_detect)
 
+    def incident_ordered(self, runbook: str) -> None:
+        """Opened by a human's order: there was nothing to detect."""
+        self._opened.labels(runbook).inc()
+
     def incident_closed(self, runbook: str) -> None:
         self._closed.labels(runbook).inc()
 
@@ -171,6 +188,10 @@ class Metrics:
     def reconciled(self, found: int, at: datetime) -> None:
         self._found.inc(found)
         self._reconciled_at.set(at.timestamp())
+        self.sight = Sight(at, at, None)
+
+    def not_reconciled(self, why: str, at: datetime) -> None:
+        self.sight = Sight(at, self.sight.read_at, why)
 
     def run_changed(self, change: Change) -> None:
         self._runs.labels(change.runbook, change.state.value).inc()
@@ -212,6 +233,11 @@ class RunGauges(Collector):
             "remediator_approvals_waiting",
             "Runs on the service that wait for a human's approval.",
             self._records.approvals_waiting,
+        )
+        yield self._family(
+            "remediator_incident_acknowledged",
+            "1 while an open incident of the service is acknowledged by a human.",
+            self._records.acknowledged,
         )
 
     def _family(self, name: str, text: str, read: Callable[[], Mapping[str, int]]) -> Metric:

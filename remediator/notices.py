@@ -55,7 +55,7 @@ def _escalated(call: Call, story: Story, url: str) -> tuple[dict[str, str], dict
     }
     return labels, {
         "summary": f"{target} was not mended by {why.runbook} ({why.reason})",
-        "description": "\n".join([why.summary, *_fired(story), *_tried(story)]),
+        "description": "\n".join([why.summary, *_on_it(story), *_fired(story), *_tried(story)]),
         "action": f"Mend {target} by hand; what was tried and found is at {url}",
         "runbook_url": _page(story),
     }
@@ -69,7 +69,13 @@ def _progress(call: Call, story: Story, url: str) -> tuple[dict[str, str], dict[
         return labels, {
             "summary": f"{who} acknowledged: {target}: {doing}",
             "description": "\n".join(
-                [f"Current status: {status}", *_fired(story), *_tried(story), EVERY]
+                [
+                    f"Current status: {status}",
+                    *_on_it(story),
+                    *_fired(story),
+                    *_tried(story),
+                    EVERY,
+                ]
             ),
             "action": NEXT.get(status, f"Read on at {url}"),
             "runbook_url": _page(story),
@@ -126,13 +132,34 @@ def resolution(story: Story) -> str:
         took = f"took {duration_seconds(story['opened_at'], last['ended_at']):.0f} s"
         return f"mended by {last['runbook']}, verified: {last['detail']}, {took}"
     took = f"took {duration_seconds(story['opened_at'], story['closed_at']):.0f} s"
+    if not story["alerts"]:
+        return f"{_ordered(story)}; {took}"
     if story["escalated"]:
         return f"its alerts are gone, after a human was called; {took}"
     return f"its alerts are gone, and nothing was done; {took}"
 
 
+def _ordered(story: Story) -> str:
+    """How an incident ended that only an order had opened."""
+    if story["runs"]:
+        last = story["runs"][-1]
+        return f"{last['ordered_by']} ordered {last['runbook']}, which ended {last['state']}"
+    refused = [order for order in story["orders"] if order["refused"]]
+    if not refused:
+        return "nothing was done"
+    return f"{refused[-1]['by']} ordered {refused[-1]['runbook']}: {refused[-1]['refused']}"
+
+
 def duration_seconds(since: str, until: str) -> float:
     return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
+
+
+def _on_it(story: Story) -> Iterator[str]:
+    """A human who said so."""
+    said = story.get("acknowledged")
+    if said:
+        words = f"Acknowledged: {clock(said['at'])} by {said['by']}"
+        yield f"{words}: {said['note']}" if said["note"] else words
 
 
 def _fired(story: Story) -> Iterator[str]:
@@ -144,6 +171,9 @@ def _fired(story: Story) -> Iterator[str]:
     left = story.get("alerts_total", len(alerts)) - LISTED
     if left > 0:
         yield f"Fired: {left} more"
+    for order in story.get("orders", ())[-LISTED:]:
+        end = f": refused: {order['refused'][:200]}" if order["refused"] else ""
+        yield f"Ordered: {clock(order['at'])} {order['runbook']} by {order['by']}{end}"
 
 
 def _tried(story: Story) -> Iterator[str]:
@@ -163,6 +193,8 @@ def _tried(story: Story) -> Iterator[str]:
 
 
 def _page(story: Story) -> str:
+    if not story["alerts"]:
+        return "docs/howto/operate.md"
     return f"docs/runbooks/{story['alerts'][0]['name']}.md"
 
 

@@ -6,11 +6,12 @@ a dead remediator leaves no alert behind for ever.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import httpx
 
 from remediator.ports import Notice, Permanent, Transient
+from remediator.rfc3339 import rfc3339
 
 _TIMEOUT_SECONDS = 3.0
 _LIVES = timedelta(minutes=5)
@@ -45,8 +46,8 @@ class AlertmanagerPager:
             "labels": dict(notice.labels),
             "annotations": dict(notice.annotations),
             "generatorURL": notice.url,
-            "startsAt": _rfc3339(starts_at),
-            "endsAt": _rfc3339(ends_at),
+            "startsAt": rfc3339(starts_at),
+            "endsAt": rfc3339(ends_at),
         }
         incident = notice.labels.get("incident")
         told = f"incident {incident}" if incident else notice.labels["alertname"]
@@ -63,7 +64,3 @@ class AlertmanagerPager:
         if response.status_code >= _SERVER_ERROR or response.status_code == _TOO_MANY_REQUESTS:
             raise Transient(f"Alertmanager cannot take {what} now: {words}")
         raise Permanent(f"Alertmanager refuses {what}: {words}; see alertmanager.url")
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     # a human
     DENIED = "denied"
     APPROVAL_EXPIRED = "approval_expired"  # nobody answered in time
+    SUPERSEDED = "superseded"  # a human has ordered another run instead
     # actions
     PRECHECK_REFUSED = "precheck_refused"
     ACTION_FAILED = "action_failed"

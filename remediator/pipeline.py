@@ -5,8 +5,6 @@ clock of its own. Errors of the journal and Stopped pass through; what they leav
 the journal is taken up again by `resume`.
 """
 
-from functools import partial
-
 from remediator import guards
 from remediator.outcomes import NOT_MENDED, Reason, State
 from remediator.planner import NoPlan, Plan, next_plan
@@ -14,7 +12,7 @@ from remediator.policy import Policy
 from remediator.ports import AlertState
 from remediator.resume import overtaken, resume, same_alerts
 from remediator.runs import ACTIVE, Ending, Incident, Run
-from remediator.steps import Ports, RunJournal, act, firing_now, guarded, unwanted, verify
+from remediator.steps import Again, Ports, RunJournal, act, firing_now, guarded, verify
 
 __all__ = ["Ports", "RunJournal", "remediate"]
 
@@ -28,16 +26,16 @@ def remediate(incident: Incident, policy: Policy, ports: Ports) -> bool:
         return record(incident, last, ending, policy, ports)
     plan = next_plan(incident, policy)  # alert -> plan
     if not isinstance(plan, Plan):
-        return isinstance(plan, NoPlan) and _call_human(incident, plan.reason, plan.detail, ports)
+        return isinstance(plan, NoPlan) and _no_plan(incident, plan, ports)
     state = firing_now(ports.alerts)
-    if _just_mended(incident, state):
+    if plan.order is None and _just_mended(incident, state):
         return False
 
     run = claim(incident, plan, state, policy, ports)  # guard
     if run is None or run.state is not State.CLAIMED:
-        return run is not None and _call_human_if_stuck(incident, run, ports)
+        return plan.order is not None or _call_human_if_stuck(incident, run, ports)
 
-    ending = act(plan, run, ports, partial(unwanted, incident, plan, run, policy, ports))  # action
+    ending = act(Again(incident, plan, run, policy, ports))  # action
     if ending is None:
         ending = verify(plan, run, ports)  # verify
     return record(incident, run, ending, policy, ports)  # record
@@ -48,10 +46,12 @@ def claim(
 ) -> Run | None:
     """Ask the guards, in the transaction that counts the run against its limits.
 
-    None: the incident has been closed meanwhile.
+    None: the incident has been closed meanwhile, or the guards say no to what was ordered.
     """
     judge = guarded(incident, plan, state, policy, ports)
-    return ports.journal.claim(incident.id, plan, judge, ports.clock())
+    journal = ports.journal
+    ask = journal.claim if plan.order is None else journal.claim_ordered
+    return ask(incident.id, plan, judge, ports.clock())
 
 
 def record(incident: Incident, run: Run, ending: Ending, policy: Policy, ports: Ports) -> bool:
@@ -77,6 +77,13 @@ def _just_mended(incident: Incident, state: AlertState | None) -> bool:
     )
 
 
+def _no_plan(incident: Incident, why: NoPlan, ports: Ports) -> bool:
+    if incident.order is None:
+        return _call_human(incident, why.reason, why.detail, ports)
+    ports.journal.refuse_order(incident.order, incident.id, why.detail, ports.clock())
+    return True
+
+
 def _call_human(incident: Incident, reason: Reason, why: str, ports: Ports) -> bool:
     """Once in an incident; True when it was now."""
     if incident.escalated:
@@ -86,7 +93,9 @@ def _call_human(incident: Incident, reason: Reason, why: str, ports: Ports) -> b
     return True
 
 
-def _call_human_if_stuck(incident: Incident, run: Run, ports: Ports) -> bool:
+def _call_human_if_stuck(incident: Incident, run: Run | None, ports: Ports) -> bool:
+    if run is None:
+        return False
     now = ports.clock()
     reason = guards.needs_human(run.blocks, run.blocked_since or now, now)
     if reason is None:

@@ -15,17 +15,18 @@ from remediator.alerts import Alert, AlertStatus
 from remediator.checks import CheckSpec, ProbesCheck
 from remediator.outcomes import MENDED, NOT_MENDED, Reason, State
 from remediator.policy import Mode, Policy, Runbook
-from remediator.runs import Incident, Run
+from remediator.runs import Incident, Run, RunOrder
 from remediator.topology import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One runbook entry on one target, because of the alert with these labels."""
+    """One runbook entry on one target, because of the alert with these labels, or of an order."""
 
     runbook: Runbook
     target: Target
     labels: Mapping[str, str]
+    order: RunOrder | None = None
 
     @property
     def checks(self) -> tuple[CheckSpec, ...]:
@@ -90,6 +91,31 @@ def plan_of(runbook_id: str, labels: Mapping[str, str], policy: Policy) -> Plan 
     return Plan(runbook, target, labels)
 
 
+ORDERED = "ManualRun"
+"""The alert that is said to fire when a human orders an entry that no alert calls for."""
+
+
+def labels_of(runbook: Runbook, target: Target) -> dict[str, str]:
+    """What stands in for an alert's labels in an order: those of the alert that would ask for it.
+
+    So a verification that waits for the alert to clear looks at that one.
+    """
+    name = runbook.alerts[0] if runbook.alerts else ORDERED
+    return {"alertname": name, runbook.target_label or "service": target.key}
+
+
+def plan_of_order(order: RunOrder, labels: Mapping[str, str], policy: Policy) -> Plan | NoPlan:
+    """What a human has ordered, if the runbook knows it still."""
+    runbook, target = policy.runbooks.get(order.runbook), policy.topology.get(order.target)
+    if runbook is None or target is None:
+        gone = f"{order.runbook} on {order.target} is no longer configured"
+        return NoPlan(Reason.UNKNOWN_TARGET, gone)
+    if runbook.target_key not in (None, target.key):
+        only = f"{runbook.id} works on {runbook.target_key} only"
+        return NoPlan(Reason.UNKNOWN_TARGET, only)
+    return Plan(runbook, target, labels, order)
+
+
 class Told(NamedTuple):
     """An alert that a runbook answers, with the plan that says on which target."""
 
@@ -124,9 +150,12 @@ class Rest:
 def next_plan(incident: Incident, policy: Policy) -> Plan | NoPlan | Rest:
     """What an open incident calls for now: its own runbook, the rung it waits at, or the next.
 
-    NoPlan: the ladder has ended, and a human must be called.
+    What a human has ordered comes first. NoPlan: the ladder has ended, and a human must be
+    called; or what was ordered cannot be.
     """
     last = incident.last_run
+    if incident.order is not None:
+        return plan_of_order(incident.order, incident.labels, policy)
     if incident.runbook not in policy.runbooks:
         return Rest()  # an older config's incident: it closes when its alert is not known any more
     rungs = policy.rungs(incident.runbook)

@@ -38,13 +38,17 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action of a runbook entry. `params` are valid for the action's own model."""
+    """One action of a runbook entry. `params` are valid for the action's own model.
+
+    `even_if_cleared`: it follows the steps before it also when they have cleared the alert.
+    """
 
     id: str
     action: str
     params: Mapping[str, object]
     timeout_seconds: float
     repeat: Repeat
+    even_if_cleared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

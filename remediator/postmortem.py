@@ -54,7 +54,8 @@ def deserves_issue(story: Story) -> str | None:
     if story["escalated"]:
         return "failed"
     came_back = any(run["state"] == State.RECURRED for run in acted)
-    if came_back or any(earlier["state"] in MENDED for earlier, _ in pairwise(acted)):
+    by_itself = [run for run in acted if not run.get("ordered_by")]
+    if came_back or any(earlier["state"] in MENDED for earlier, _ in pairwise(by_itself)):
         return "recurred"
     return "failed" if acted and acted[-1]["state"] in NOT_MENDED else None
 
@@ -69,10 +70,15 @@ def title_of(story: Story, why: str) -> str:
 def _summary(story: Story) -> Iterator[str]:
     alerts, closed = story["alerts"], story["closed_at"]
     names = dict.fromkeys(alert["name"] for alert in alerts)
+    said = story.get("acknowledged")
     yield f"- Service: {code(story['target'])}, runbook entry {code(story['runbook'])}"
     yield f"- Severity: {severity(story)}"
     more = story.get("alerts_total", len(alerts))
-    yield f"- Alerts: {', '.join(map(code, names))} ({more} in all)"
+    yield f"- Alerts: {', '.join(map(code, names)) or 'none, a human ordered it'} ({more} in all)"
+    for order in story.get("orders", ()):
+        yield f"- Ordered: {code(order['runbook'])} by {code(order['by'])}, {moment(order['at'])}"
+    if said:
+        yield f"- Acknowledged: {moment(said['at'])} by {code(said['by'])}"
     yield f"- Opened: {moment(story['opened_at'])}"
     if closed is None:
         yield f"- Still open: {code(status_of(story)[1])}"
@@ -89,8 +95,8 @@ def _impact() -> Iterator[str]:
 
 def _timeline(story: Story) -> Iterator[str]:
     events = story["events"]
-    first = story["alerts"][0]
-    yield f"- {moment(first['starts_at'])} {code(first['name'])} began to fire"
+    for first in story["alerts"][:1]:
+        yield f"- {moment(first['starts_at'])} {code(first['name'])} began to fire"
     told: list[tuple[str, str, int]] = []  # when it first happened, what, and how often
     for event in events:
         run = f" (run {event['run_id']})" if event["run_id"] else ""

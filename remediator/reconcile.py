@@ -2,7 +2,8 @@
 
 Rule: a webhook is a hint. Alertmanager stays silent when an alert fires again within a
 group interval, so Prometheus is read again after each wake and in every interval. An
-alert counts as cleared only on fresh data that had no gap.
+alert counts as cleared only on fresh data that had no gap. A storm is remembered as soon as
+it is seen, also when no run waits that would be judged in it.
 """
 
 import logging
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from remediator import storm
 from remediator.alerts import Alert, AlertStatus
 from remediator.journal import Intake, RunLog
 from remediator.metrics import Metrics
@@ -36,7 +38,10 @@ class Reconciler:
             state = self.alerts.now()
         except Transient as error:
             log.warning("nothing reconciled: %s", error)
+            self.metrics.not_reconciled(str(error), asked_at)
         else:
+            if storm.seen(state, self.runs.at_work(asked_at), self.policy, asked_at) is not None:
+                self.runs.saw_storm(asked_at)
             taken = self.intake.sync(
                 triage(_told(state), self.policy)[0],
                 asked_at=asked_at,

@@ -6,7 +6,6 @@ Rule: never act twice on a guess. An action says itself what it sees of a step t
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 from remediator.alerts import is_same_alert
 from remediator.outcomes import Reason, State
@@ -14,7 +13,7 @@ from remediator.planner import Plan
 from remediator.policy import Policy, Repeat, Step
 from remediator.ports import AlertState, Effect, FiringAlert, RemediationError
 from remediator.runs import Decision, Ending, Incident, Run
-from remediator.steps import Ports, act, firing_now, unwanted, verify
+from remediator.steps import Again, Ports, act, firing_now, verify
 
 
 def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> Ending:
@@ -28,13 +27,13 @@ def resume(incident: Incident, run: Run, policy: Policy, ports: Ports) -> Ending
     if runbook is None or target is None:
         gone = "interrupted, and its runbook or target is no longer configured"
         return Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, gone)
-    plan = Plan(runbook, target, incident.labels)
+    plan = Plan(runbook, target, incident.labels, run.order)
     done, broken = _settle(plan, run, ports)
-    again = partial(unwanted, incident, plan, run, policy, ports)
-    if not (done or broken) and (no_more := again()) is not None:
+    again = Again(incident, plan, run, policy, ports)
+    if not (done or broken) and (no_more := again.unwanted()) is not None:
         # Not cancelled: it was begun, and counts, or what kills us could be begun for ever.
         return replace(no_more, state=State.ABORTED)
-    failed = None if broken else act(plan, run, ports, again, done)
+    failed = None if broken else act(again, done)
     ending = failed or verify(plan, run, ports)
     if broken and ending.state is not State.EFFECTIVE:
         ending = Ending(State.INEFFECTIVE, Reason.OUTCOME_UNKNOWN, broken, ending.findings)

@@ -60,6 +60,11 @@ class Judgement:
     def blocks(self) -> tuple[Blocked, ...]:
         return tuple(v.answer for v in self.verdicts if isinstance(v.answer, Blocked))
 
+    @property
+    def why_not(self) -> str:
+        """All that the guards say no for, each sentence once."""
+        return "; ".join(dict.fromkeys(block.detail for block in self.blocks))
+
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
@@ -91,6 +96,19 @@ class Approval:
     decision: Decision | None = None
     by: str = ""
     decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """A human wants this entry run on this target, as its plan with this hash was shown."""
+
+    id: int
+    runbook: str
+    target: str
+    plan_hash: str
+    by: str
+    at: datetime
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +165,7 @@ class Run:
     """One attempt. `reason` is why it is where it is; `blocks` all that its guards say no for.
 
     `acted_at`: when its steps were done and its verification began; `hold_until`: until when
-    its success is watched.
+    its success is watched; `order`: the human's who wanted it.
     """
 
     id: int
@@ -162,6 +180,7 @@ class Run:
     ended_at: datetime | None = None
     hold_until: datetime | None = None
     approval: Approval | None = None
+    order: RunOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +188,7 @@ class Incident:
     """An open incident.
 
     `labels` and `started_at` are those of its oldest alert that fires, or of its newest
-    alert when none fires any more.
+    alert when none fires any more, or of the order that opened it. `order` was not judged yet.
     """
 
     id: int
@@ -180,6 +199,7 @@ class Incident:
     firing: bool
     escalated: bool
     last_run: Run | None
+    order: RunOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from remediator.ports import (
     Alerts,
     AlertState,
     Check,
+    Finding,
     NotYet,
     Refused,
     RemediationError,
     Transient,
     Verifier,
 )
-from remediator.runs import Ending, Incident, Judgement, Ledger, Run
+from remediator.runs import Ending, Incident, Judgement, Ledger, Run, RunOrder
 
 LOOK_AGAIN_SECONDS = 1.0
 
@@ -38,6 +39,16 @@ class RunJournal(Protocol):
         judge: Callable[[Ledger], Judgement],
         now: datetime,
     ) -> Run | None: ...
+
+    def claim_ordered(
+        self,
+        incident_id: int,
+        plan: Plan,
+        judge: Callable[[Ledger], Judgement],
+        now: datetime,
+    ) -> Run | None: ...
+
+    def refuse_order(self, order: RunOrder, incident_id: int, why: str, now: datetime) -> None: ...
 
     def ledger(self, run_id: int, now: datetime) -> Ledger: ...
 
@@ -77,6 +88,19 @@ class Ports:
     paused: Callable[[], str | None]
 
 
+class Eyes(Protocol):
+    """What is looked at before the guards are asked."""
+
+    @property
+    def verifier(self) -> Verifier: ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+    @property
+    def paused(self) -> Callable[[], str | None]: ...
+
+
 def firing_now(alerts: Alerts) -> AlertState | None:
     """None when nobody can tell; the guards say no to that."""
     try:
@@ -86,68 +110,94 @@ def firing_now(alerts: Alerts) -> AlertState | None:
 
 
 def guarded(
-    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, ports: Ports
+    incident: Incident, plan: Plan, state: AlertState | None, policy: Policy, eyes: Eyes
 ) -> Callable[[Ledger], Judgement]:
     """What is known outside of the journal now; the guards' answer once that is read too."""
-    wanted = plan.runbook.confirm
-    confirmed = ports.verifier.look(wanted, plan.target, plan.labels) if wanted else ()
-    paused, now = ports.paused(), ports.clock()
-
-    def judge(ledger: Ledger) -> Judgement:
-        case = guards.Case(
-            plan=plan,
-            policy=policy,
-            started_at=incident.started_at,
-            state=state,
-            past=ledger.past,
-            now=now,
-            paused=paused,
-            storm_at=ledger.storm_at,
-            deploy=ledger.deploy,
-            maintenance=ledger.maintenance,
-            approval=ledger.approval,
-            confirmed=confirmed,
-        )
-        return guards.judge(case)
-
-    return judge
+    wanted, ask = plan.runbook.confirm, plan.runbook.confirm and plan.order is None
+    confirmed = eyes.verifier.look(wanted, plan.target, plan.labels) if ask else ()
+    case = _case(incident, plan, state, policy, eyes, confirmed=confirmed)
+    return lambda ledger: guards.judge(case(ledger))
 
 
-def unwanted(
-    incident: Incident, plan: Plan, run: Run, policy: Policy, ports: Ports
-) -> Ending | None:
-    """Nothing was done yet, and time has passed since it was allowed: may it be done now?"""
-    state = firing_now(ports.alerts)
-    judge = guarded(incident, plan, state, policy, ports)
-    blocks = judge(ports.journal.ledger(run.id, ports.clock())).blocks
-    if not blocks:
-        return None
-    gone = blocks[0].reason is Reason.NOT_FIRING
-    why = f"nothing was done yet, and now: {blocks[0].detail}"
-    return Ending(State.CANCELLED, Reason.RESOLVED if gone else blocks[0].reason, why)
+def _case(
+    incident: Incident,
+    plan: Plan,
+    state: AlertState | None,
+    policy: Policy,
+    eyes: Eyes,
+    *,
+    confirmed: tuple[Finding, ...] = (),
+) -> Callable[[Ledger], guards.Case]:
+    paused, now = eyes.paused(), eyes.clock()
+    return lambda ledger: guards.Case(
+        plan=plan,
+        policy=policy,
+        started_at=incident.started_at,
+        state=state,
+        past=ledger.past,
+        now=now,
+        paused=paused,
+        storm_at=ledger.storm_at,
+        deploy=ledger.deploy,
+        maintenance=ledger.maintenance,
+        approval=ledger.approval,
+        confirmed=confirmed,
+    )
 
 
-Unwanted = Callable[[], Ending | None]
-"""Asks again, before anything was done, whether it may still be begun; the Ending if not."""
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Asks again about a run that is under way, before its steps."""
+
+    incident: Incident
+    plan: Plan
+    run: Run
+    policy: Policy
+    ports: Ports
+
+    def unwanted(self) -> Ending | None:
+        """Nothing was done yet, and time has passed since it was allowed: may it be done now?"""
+        state = firing_now(self.ports.alerts)
+        judge = guarded(self.incident, self.plan, state, self.policy, self.ports)
+        blocks = judge(self._ledger()).blocks
+        if not blocks:
+            return None
+        gone = blocks[0].reason is Reason.NOT_FIRING
+        why = f"nothing was done yet, and now: {blocks[0].detail}"
+        return Ending(State.CANCELLED, Reason.RESOLVED if gone else blocks[0].reason, why)
+
+    def stopped(self, step: Step) -> Ending | None:
+        """Something was done: is the next step still wanted?"""
+        state = firing_now(self.ports.alerts)
+        case = _case(self.incident, self.plan, state, self.policy, self.ports)
+        found = guards.stopped(case(self._ledger()), step)
+        if found is None:
+            return None
+        return Ending(State.ABORTED, found.reason, f"before step {step.id}: {found.detail}")
+
+    def _ledger(self) -> Ledger:
+        return self.ports.journal.ledger(self.run.id, self.ports.clock())
 
 
-def act(
-    plan: Plan, run: Run, ports: Ports, unwanted: Unwanted, done: frozenset[str] = frozenset()
-) -> Ending | None:
+def act(again: Again, done: frozenset[str] = frozenset()) -> Ending | None:
     """The steps that are not done yet, in order. An Ending when one of them did not go well."""
-    for step in plan.runbook.steps:
+    first = again.plan.runbook.steps[0]
+    for step in again.plan.runbook.steps:
         if step.id not in done:
-            ending = _take(step, plan, run, ports, unwanted)
+            ending = _take(step, again, is_first=step == first and not again.run.steps)
             if ending is not None:
                 return ending
     return None
 
 
-def _take(step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted) -> Ending | None:
-    """1. look  2. is it still allowed  3. write the intent  4. act  5. write the outcome."""
+def _take(step: Step, again: Again, *, is_first: bool) -> Ending | None:
+    """1. look  2. is it still wanted  3. write the intent  4. act  5. write the outcome."""
+    plan, run, ports = again.plan, again.run, again.ports
     action, row, began = ports.action(step), None, ports.clock()
     try:
-        refused = _until_ready(action, step, plan, run, ports, unwanted=unwanted)
+        refused = _until_ready(action, step, again, is_first=is_first)
+        if refused is None and not is_first:
+            refused = again.stopped(step)
         if refused is not None:
             return refused
         began = ports.clock()
@@ -170,21 +220,19 @@ def _take(step: Step, plan: Plan, run: Run, ports: Ports, unwanted: Unwanted) ->
     return None
 
 
-def _until_ready(
-    action: Action, step: Step, plan: Plan, run: Run, ports: Ports, *, unwanted: Unwanted
-) -> Ending | None:
+def _until_ready(action: Action, step: Step, again: Again, *, is_first: bool) -> Ending | None:
     """Ask the pre-check until it says yes or no. The Ending when it is not yes."""
+    ports = again.ports
     until = ports.clock() + timedelta(seconds=step.timeout_seconds)
     waited = False
-    while isinstance(ready := action.precheck(plan.target), NotYet):
+    while isinstance(ready := action.precheck(again.plan.target), NotYet):
         if ports.clock() >= until:
             return Ending(State.FAILED, Reason.PRECHECK_REFUSED, ready.detail)
         waited = True
         ports.wait(LOOK_AGAIN_SECONDS)
     if isinstance(ready, Refused):
         return Ending(State.FAILED, ready.reason, ready.detail)
-    is_first = not run.steps and step == plan.runbook.steps[0]
-    return unwanted() if waited and is_first else None
+    return again.unwanted() if waited and is_first else None
 
 
 def verify(plan: Plan, run: Run, ports: Ports) -> Ending:

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from typing import Protocol, assert_never
 
 from remediator.alerts import is_same_alert
-from remediator.checks import AlertCleared, CheckSpec, ProbesCheck, PromqlCheck, RunningCheck
+from remediator.checks import (
+    AlertCleared,
+    CheckSpec,
+    ProbesCheck,
+    PromqlCheck,
+    RunningCheck,
+    name_of,
+)
 from remediator.ports import AlertState, Check, Finding, RemediationError
 from remediator.probes import ExporterProbes
 from remediator.prometheus import Sample, quoted
@@ -49,7 +56,7 @@ class MonitoringVerifier:
         self._exporter.close()
 
     def _look(self, check: CheckSpec, target: Target, alert_labels: Mapping[str, str]) -> Finding:
-        name = _name(check)
+        name = name_of(check)
         try:
             match check:
                 case RunningCheck():
@@ -125,17 +132,3 @@ def _bounds(check: PromqlCheck) -> str:
     if check.below is not None:
         bounds.append(f"below {check.below:g}")
     return " and ".join(bounds)
-
-
-def _name(check: CheckSpec) -> str:
-    match check:
-        case RunningCheck():
-            return "running"
-        case ProbesCheck():
-            return "probes"
-        case AlertCleared():
-            return "alert"
-        case PromqlCheck():
-            return "promql"
-        case _:
-            assert_never(check)

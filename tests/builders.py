@@ -8,9 +8,10 @@ from typing import Any
 
 from remediator.alerts import Delivery, read_webhook
 from remediator.checks import AlertCleared, ProbesCheck, Verification
-from remediator.journal import Calls, Database, Intake, Orders, Records, RunLog
+from remediator.journal import Calls, Database, Intake, Orders, Records, RunLog, RunOrders
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
+from remediator.operate import Desk
 from remediator.pages import Pages
 from remediator.pipeline import Ports, RunJournal, remediate
 from remediator.planner import triage
@@ -205,4 +206,25 @@ class Loop:
         return [(run["runbook"], run["state"], run["reason"]) for run in runs]
 
 
-__all__ = ["DB_DOWN", "DOWN", "FULL", "START", "Loop", "a_body", "a_policy", "a_runbook"]
+def a_desk(loop: Loop, **changes: Any) -> Desk:  # noqa: ANN401 - the fields of a Desk
+    """The functions of operators, on the same journal."""
+    fields: dict[str, Any] = {
+        "policy": loop.policy,
+        "records": loop.records,
+        "runs": loop.runs,
+        "orders": loop.orders,
+        "run_orders": RunOrders(loop.database),
+        "kill_switch": loop.kill_switch,
+        "alerts": loop.alerts,
+        "verifier": loop.verifier,
+        "metrics": loop.metrics,
+        "wake": lambda: None,
+        "late": lambda: False,
+        "trouble": lambda: None,
+        "clock": loop.clock,
+        "version": "0",
+    }
+    return Desk(**fields | changes)
+
+
+__all__ = ["DB_DOWN", "DOWN", "FULL", "START", "Loop", "a_body", "a_desk", "a_policy", "a_runbook"]

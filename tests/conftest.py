@@ -1,5 +1,6 @@
 """What every tier shares: the tier's marker comes from its folder, tools from the PATH."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,6 +28,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(tier)
     # The e2e stack loads both cores: it comes last, when nothing else measures or waits.
     items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] == "e2e")
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """A program that a test starts in this process may log as it does; the next test does not."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

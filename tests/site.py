@@ -10,9 +10,11 @@ from remediator.metrics import BreakerGauges, RunGauges
 from remediator.policy import Policy
 from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
-from tests.builders import Loop, a_policy
+from tests.builders import Loop, a_desk, a_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.testing import FlaskClient
 
 TOKEN = "correct-horse"
@@ -22,38 +24,34 @@ MAX_BODY = 1024 * 1024
 
 
 class Site:
-    """The application on a real journal; `woken` counts how often the worker was."""
+    """The application on a real journal; `woken` counts how often the worker was, by `on_wake`."""
 
     def __init__(self, path: Path, policy: Policy | None = None) -> None:
         self.loop = Loop(path, policy=policy or a_policy())
         self.woken = 0
+        self.on_wake: Callable[[], None] = lambda: None
         self.late = False
         self.watchdog = Watchdog("Watchdog", timedelta(minutes=5), self.loop.clock())
         self.loop.metrics.watch(lambda: self.watchdog.seen_at)
         self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
         past = lambda: self.loop.runs.past(self.loop.clock())  # noqa: E731
         self.loop.metrics.registry.register(BreakerGauges(self.loop.policy, past))
+        self.desk = a_desk(
+            self.loop, wake=self.wake, late=lambda: self.late, watchdog=self.watchdog
+        )
         self.client: FlaskClient = create_app(
             Parts(
-                policy=self.loop.policy,
+                desk=self.desk,
                 token=TOKEN.encode(),
                 max_body_bytes=MAX_BODY,
                 intake=self.loop.intake,
-                records=self.loop.records,
-                metrics=self.loop.metrics,
-                kill_switch=self.loop.kill_switch,
-                orders=self.loop.orders,
-                wake=self.wake,
-                late=lambda: self.late,
-                clock=self.loop.clock,
-                version="0",
-                watchdog=self.watchdog,
                 external_url="http://remediator/",
             )
         ).test_client()
 
     def wake(self) -> None:
         self.woken += 1
+        self.on_wake()
 
     def hook(self, body: Any, headers: dict[str, str] = AUTH) -> TestResponse:  # noqa: ANN401 - JSON; never changed
         return self.client.post(HOOK, json=body, headers=headers)

@@ -38,10 +38,11 @@ from remediator.guards.orders import (
     target_allowed,
     window,
 )
+from remediator.guards.underway import stopped
 from remediator.outcomes import Reason, State
 from remediator.runs import Allowed, Blocked, Judgement, Question, Verdict
 
-__all__ = ["GUARDS", "Case", "judge", "needs_human"]
+__all__ = ["GUARDS", "Case", "judge", "needs_human", "stopped"]
 
 Guard = Callable[[Case], Allowed | Blocked]
 
@@ -89,6 +90,10 @@ CALLS_HUMAN_AFTER: Mapping[Reason, timedelta] = {
     # A run that holds a target for so long does not come to an end.
     Reason.TARGET_BUSY: timedelta(minutes=15),
     Reason.TOO_MANY_RUNS: timedelta(minutes=15),
+    # Another incident explains it and has a call of its own, but not for ever.
+    Reason.INHIBITED: timedelta(hours=1),
+    Reason.DEPENDENCY_FIRING: timedelta(hours=1),
+    Reason.OTHER_ALERT_FIRING: timedelta(hours=1),
 }
 """Blocks for which a human is called, once they have lasted for so long."""
 

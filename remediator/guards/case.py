@@ -10,7 +10,7 @@ from remediator.outcomes import Reason
 from remediator.planner import Plan
 from remediator.policy import Policy
 from remediator.ports import AlertState, Finding
-from remediator.runs import Approval, Blocked, DeployLock, Maintenance, PastRun
+from remediator.runs import Allowed, Approval, Blocked, DeployLock, Maintenance, PastRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,12 @@ class Case:
     maintenance: tuple[Maintenance, ...] = ()
     approval: Approval | None = None
     confirmed: tuple[Finding, ...] = ()
+
+
+def ordered(case: Case, no_need: str) -> Allowed | None:
+    """A human's order stands in for the alert and for the approval, and for nothing else."""
+    order = case.plan.order
+    return None if order is None else Allowed(f"{order.by} ordered it: {no_need}")
 
 
 BLIND = Blocked(Reason.PROMETHEUS_UNREACHABLE, "Prometheus could not be asked")

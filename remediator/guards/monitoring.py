@@ -5,11 +5,11 @@ Rule: pure; who cannot tell says no.
 
 from remediator import storm
 from remediator.alerts import is_same_alert
-from remediator.guards.case import BLIND, Case
+from remediator.guards.case import BLIND, Case, ordered
 from remediator.outcomes import Reason
 from remediator.policy import Risk
 from remediator.ports import AlertState, Check
-from remediator.runs import ACTIVE, Allowed, Blocked
+from remediator.runs import ACTIVE, Allowed, Blocked, RunOrder
 from remediator.topology import Target
 
 MINOR = frozenset({"P2", "P3", "none"})
@@ -27,6 +27,8 @@ def fresh_data(case: Case) -> Allowed | Blocked:
 
 
 def still_firing(case: Case) -> Allowed | Blocked:
+    if by_order := ordered(case, "no alert needs to fire"):
+        return by_order
     if case.state is None:
         return BLIND
     if any(is_same_alert(alert.labels, case.plan.labels) for alert in case.state.firing):
@@ -35,6 +37,8 @@ def still_firing(case: Case) -> Allowed | Blocked:
 
 
 def firing_age(case: Case) -> Allowed | Blocked:
+    if case.plan.order is not None:
+        return _order_age(case, case.plan.order)
     age = (case.now - case.started_at).total_seconds()
     wanted, most = case.plan.runbook.firing_for_seconds, case.policy.max_age_seconds
     if age > most and case.plan.runbook.window is None:
@@ -45,8 +49,19 @@ def firing_age(case: Case) -> Allowed | Blocked:
     return Allowed(detail) if age >= wanted else Blocked(Reason.TOO_YOUNG, detail)
 
 
+def _order_age(case: Case, order: RunOrder) -> Allowed | Blocked:
+    """What was wanted before a long interruption is perhaps not wanted after it."""
+    age, most = (case.now - order.at).total_seconds(), case.policy.approval_seconds
+    detail = f"{order.by} ordered it {max(age, 0):.0f} s ago"
+    if age <= most:
+        return Allowed(f"{detail}: no alert has an age")
+    return Blocked(Reason.TOO_OLD, f"{detail}, longer than {most:.0f} s; order it again")
+
+
 def not_muted(case: Case) -> Allowed | Blocked:
     """A human who silences an alert wants quiet, from machines too."""
+    if by_order := ordered(case, "it is no matter whether an alert is silenced"):
+        return by_order
     if case.state is None:
         return BLIND
     if case.state.notified is None:
@@ -97,6 +112,8 @@ def confirmed(case: Case) -> Allowed | Blocked:
     wanted = case.plan.runbook.confirm
     if not wanted:
         return Allowed("the entry asks for no second signal")
+    if by_order := ordered(case, "a human has looked, no second signal is needed"):
+        return by_order
     if len(case.confirmed) != len(wanted):
         return Blocked(Reason.NOT_CONFIRMED, "the second signal was not asked for")
     for finding in case.confirmed:

@@ -6,7 +6,7 @@ Rule: pure. An order ends by itself at its time; what it forbids stays forbidden
 from remediator.guards.case import Case
 from remediator.outcomes import Reason
 from remediator.policy import Mode
-from remediator.runs import Allowed, Approval, Blocked, Decision
+from remediator.runs import Allowed, Approval, Blocked, Decision, RunOrder
 
 
 def kill_switch(case: Case) -> Allowed | Blocked:
@@ -22,12 +22,19 @@ def mode(case: Case) -> Allowed | Blocked:
     return Allowed(f"mode is {found}")
 
 
-def maintenance(case: Case) -> Allowed | Blocked:
+def works_here(case: Case) -> Blocked | None:
+    """A human, on the target or on everything."""
     for work in case.maintenance:
         if work.target in (None, case.plan.target.key) and case.now < work.until:
             until = f"until {work.until:%H:%M} UTC"
             detail = f"{work.by} works on {work.target or 'everything'} {until}: {work.reason}"
             return Blocked(Reason.MAINTENANCE, detail)
+    return None
+
+
+def maintenance(case: Case) -> Allowed | Blocked:
+    if work := works_here(case):
+        return work
     quiet = set(case.policy.quiet_windows) - {case.plan.runbook.window}
     for name in sorted(quiet):
         if case.policy.windows[name].holds(case.now):
@@ -59,9 +66,15 @@ def deploy(case: Case) -> Allowed | Blocked:
 
 
 def approval(case: Case) -> Allowed | Blocked:
-    """An approval is for one plan as it was shown, and grows old."""
+    """An approval is for one plan as it was shown, and grows old; an order is one too."""
+    if case.plan.order is not None:
+        return _as_ordered(case, case.plan.order)
     if case.policy.mode_of(case.plan.runbook) is not Mode.APPROVE:
         return Allowed("no human needs to be asked")
+    return _answered(case)
+
+
+def _answered(case: Case) -> Allowed | Blocked:
     asked = case.approval
     if asked is None or asked.plan_hash != case.plan.hash:
         return Blocked(Reason.NEEDS_APPROVAL, f"nobody was asked about plan {case.plan.hash}")
@@ -73,6 +86,13 @@ def approval(case: Case) -> Allowed | Blocked:
     if (case.now - asked.decided_at).total_seconds() > case.policy.approval_seconds:
         return Blocked(Reason.NEEDS_APPROVAL, f"{asked.by} approved it too long ago")
     return Allowed(f"{asked.by} approved plan {asked.plan_hash}")
+
+
+def _as_ordered(case: Case, order: RunOrder) -> Allowed | Blocked:
+    if order.plan_hash == case.plan.hash:
+        return Allowed(f"{order.by} ordered plan {order.plan_hash}")
+    changed = f"the plan is not the one that {order.by} ordered; order it again"
+    return Blocked(Reason.NEEDS_APPROVAL, changed)
 
 
 def is_asked(case: Case) -> bool:

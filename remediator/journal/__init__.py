@@ -12,7 +12,8 @@ from remediator.journal.intake import Intake, Opened
 from remediator.journal.issues import Issues
 from remediator.journal.orders import Orders, Refusal
 from remediator.journal.pruning import Housekeeping, prune
-from remediator.journal.records import Records
+from remediator.journal.records import Records, Wanted
+from remediator.journal.run_orders import Placed, RunOrders
 from remediator.journal.runlog import RunLog
 
 __all__ = [
@@ -25,8 +26,11 @@ __all__ = [
     "JournalUnavailable",
     "Opened",
     "Orders",
+    "Placed",
     "Records",
     "Refusal",
     "RunLog",
+    "RunOrders",
+    "Wanted",
     "prune",
 ]

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 BUSY_SECONDS = 2.0
 CACHE_KIB = 8_000  # the indexes of 50,000 signals
 AT_MOST_PAGES = 8_000

@@ -83,6 +83,16 @@ class Orders:
             detail = {"plan_hash": plan_hash, "by": by}
             self._event(f"approval_{decision}", detail, now, run["incident_id"], run_id)
 
+    # -- incidents -----------------------------------------------------------------------
+
+    def acknowledge(self, incident_id: int, by: str, note: str, now: datetime) -> None:
+        """Somebody is on it. Errors: Refusal when it is not open, JournalUnavailable."""
+        with self._database.transaction() as database:
+            row = database.one("incident", id=incident_id)
+            if row is None or row["closed_at"] is not None:
+                raise Refusal(f"Incident {incident_id} is not open.")
+            self._event("acknowledged", {"by": by, "note": note}, now, incident_id)
+
     # -- deployments ---------------------------------------------------------------------
 
     def deploy_lock(self) -> DeployLock | None:

@@ -18,6 +18,7 @@ TIDY_EVERY = timedelta(seconds=1)
 PRUNE_EVERY = timedelta(hours=1)
 PARTS = (
     "guards",
+    "orders",
     "approvals",
     "steps",
     "runs",
@@ -28,6 +29,8 @@ PARTS = (
     "events",
 )
 """Of an incident, in the order in which they refer to each other."""
+OLD = ("other_events", "old_deliveries", "deploy_locks", "maintenance", "breaker_resets")
+"""Of no incident."""
 
 
 def prune(database: Database, before: datetime) -> bool:
@@ -48,8 +51,8 @@ def _some(database: Database, before: str) -> bool:
                     break
             else:
                 database.do("prune_incident", id=row["id"])
-        left -= database.changed("prune_other_events", before=before, limit=max(left, 0))
-        left -= database.changed("prune_old_deliveries", before=before, limit=max(left, 0))
+        for old in OLD:
+            left -= database.changed(f"prune_{old}", before=before, limit=max(left, 0))
         database.do("end_pruning")
     return row is not None or left <= 0
 

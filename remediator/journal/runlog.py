@@ -10,24 +10,24 @@ from datetime import datetime, timedelta
 from sqlite3 import Row
 
 from remediator.journal.database import Database, to_text, to_time
-from remediator.journal.orders import approval, deploy_lock, works
+from remediator.journal.judgements import ask, write_guards
+from remediator.journal.orders import deploy_lock, works
+from remediator.journal.reading import approval_of, run_of
+from remediator.journal.run_orders import claim_for, instead, refuse, waiting_order
 from remediator.notices import severity_of
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
 from remediator.policy import Step
 from remediator.runs import (
     ACTIVE,
-    Allowed,
-    Approval,
     Change,
     Ending,
     Incident,
     Judgement,
     Ledger,
     PastRun,
-    Question,
     Run,
-    StepRecord,
+    RunOrder,
 )
 
 STAYS_TOLD = timedelta(minutes=15)
@@ -60,6 +60,16 @@ class RunLog:
         with self._database.transaction() as database:
             rows = database.all("open_incident_again", id=incident_id)
             return self._incident(rows[0]) if rows else None
+
+    def at_work(self, now: datetime) -> list[str]:
+        """The targets that something is done to. Errors: JournalUnavailable."""
+        with self._database.transaction():
+            return [run.target for run in self.past(now) if run.state in ACTIVE]
+
+    def saw_storm(self, now: datetime) -> None:
+        """The guards remember it. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            database.do("saw_storm", at=to_text(now))
 
     def close_mended(self, now: datetime) -> list[str]:
         """Close every incident whose alerts are all gone; a run still waiting is cancelled.
@@ -123,15 +133,55 @@ class RunLog:
             told = {"reason": reason, "detail": first.detail if first else ""}
             state = judgement.state.value
             database.do("judge_run", id=row["id"], state=state, at=to_text(now), **told)
-            self._write_guards(row["id"], judgement)
+            write_guards(database, row["id"], judgement)
             if judgement.asks is not None:
-                self._ask(row["id"], incident_id, plan, judgement.asks, now)
+                asked = ask(database, row["id"], plan, judgement.asks, now)
+                self._event(now, incident_id, row["id"], "approval_asked", asked)
             if changed:
                 self._event(now, incident_id, row["id"], f"run_{judgement.state}", told)
-            judged = self._run(row["id"])
+            judged = run_of(database, row["id"])
         if changed:
             self._tell(row, judged.state, reason)
         return judged
+
+    def claim_ordered(
+        self,
+        incident_id: int,
+        plan: Plan,
+        judge: Callable[[Ledger], Judgement],
+        now: datetime,
+    ) -> Run | None:
+        """Judge what a human has ordered, once: it is claimed, instead of what waits, or refused.
+
+        None: it is refused, or was judged already. Errors: JournalUnavailable.
+        """
+        replaced = None
+        with self._database.transaction() as database:
+            order = waiting_order(database, incident_id)
+            if order is None or order != plan.order:
+                return None
+            judgement = judge(self._ledger(0, now))
+            if judgement.storms:
+                database.do("saw_storm", at=to_text(now))
+            if judgement.state is not State.CLAIMED:
+                refuse(database, order, incident_id, judgement.why_not, now, judgement=judgement)
+                return None
+            replaced = database.one("open_run_of_incident", incident_id=incident_id)
+            if replaced is not None:
+                self._end(replaced, instead(order), now)
+            run_id = claim_for(database, order, incident_id, judgement, now)
+            told = {"order_id": order.id, "by": order.by}
+            self._event(now, incident_id, run_id, f"run_{State.CLAIMED}", told)
+            run = run_of(database, run_id)
+        if replaced is not None:
+            self._tell(replaced, State.CANCELLED, Reason.SUPERSEDED)
+        self._on_change(Change(run.runbook, run.target, State.CLAIMED, None))
+        return run
+
+    def refuse_order(self, order: RunOrder, incident_id: int, why: str, now: datetime) -> None:
+        """Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            refuse(database, order, incident_id, why, now)
 
     def ledger(self, run_id: int, now: datetime) -> Ledger:
         """What the guards count, but the run itself. Errors: JournalUnavailable."""
@@ -157,9 +207,10 @@ class RunLog:
             run = self._move(run_id, State.EXECUTING, now, {"step": step.id})
             incident = {"incident_id": run["incident_id"]}
             is_first = database.all("steps_before", **incident, id=row)[0]["total"] == 0
-            told_at = to_time(database.all("signal_that_leads", **incident)[0]["received_at"])
-        since = (now - told_at).total_seconds() if is_first else None
-        self._tell(run, State.EXECUTING, None, seconds_to_act=since)
+            lead = database.all("signal_that_leads", **incident)[0]
+        since = (now - to_time(lead["received_at"])).total_seconds()
+        acted = since if is_first and lead["told"] else None
+        self._tell(run, State.EXECUTING, None, seconds_to_act=acted)
         return row
 
     def outcome(
@@ -198,7 +249,7 @@ class RunLog:
             self._end(row, ending, now)
             lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
         since = (now - to_time(lead["starts_at"])).total_seconds()
-        mended = since if ending.state is State.EFFECTIVE else None
+        mended = since if ending.state is State.EFFECTIVE and lead["told"] else None
         self._tell(row, ending.state, ending.reason, mended)
 
     def interrupt_all(self, now: datetime) -> int:
@@ -266,30 +317,8 @@ class RunLog:
             started_at=to_time(lead["starts_at"]),
             firing=bool(lead["firing"]),
             escalated=bool(row["escalated"]),
-            last_run=self._run(last["id"]) if last is not None else None,
-        )
-
-    def _run(self, run_id: int) -> Run:
-        database = self._database
-        row = database.all("run", id=run_id)[0]
-        return Run(
-            id=run_id,
-            runbook=row["runbook"],
-            target=row["target"],
-            state=State(row["state"]),
-            reason=Reason(row["reason"]) if row["reason"] else None,
-            blocks=frozenset(
-                Reason(r["reason"]) for r in database.all("blocking_reasons", run_id=run_id)
-            ),
-            blocked_since=to_time(row["blocked_since"]) if row["blocked_since"] else None,
-            steps=tuple(
-                StepRecord(s["id"], s["step_id"], to_time(s["intent_at"]), s["outcome"])
-                for s in database.all("steps_of_run", run_id=run_id)
-            ),
-            acted_at=to_time(row["acted_at"]) if row["acted_at"] else None,
-            ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
-            hold_until=to_time(row["hold_until"]) if row["hold_until"] else None,
-            approval=self._approval(run_id),
+            last_run=run_of(database, last["id"]) if last is not None else None,
+            order=waiting_order(database, row["id"]),
         )
 
     def _ledger(self, run_id: int, now: datetime) -> Ledger:
@@ -300,22 +329,8 @@ class RunLog:
             storm_at=to_time(storm["at"]) if storm is not None else None,
             deploy=deploy_lock(deploy) if deploy is not None else None,
             maintenance=works(database, now),
-            approval=self._approval(run_id),
+            approval=approval_of(database, run_id),
         )
-
-    def _approval(self, run_id: int) -> Approval | None:
-        return next(map(approval, self._database.all("approval", run_id=run_id)), None)
-
-    def _ask(
-        self, run_id: int, incident_id: int, plan: Plan, asks: Question, now: datetime
-    ) -> None:
-        expires_at = to_text(asks.expires_at)
-        asked = {"plan_hash": asks.plan_hash, "plan": json.dumps(plan.shown)}
-        self._database.do(
-            "ask_approval", run_id=run_id, at=to_text(now), expires_at=expires_at, **asked
-        )
-        detail = {"plan_hash": asks.plan_hash, "expires_at": expires_at}
-        self._event(now, incident_id, run_id, "approval_asked", detail)
 
     def past(self, now: datetime, *, but: int | None = None) -> tuple[PastRun, ...]:
         """What the guards count, `but` the run that is judged. Errors: JournalUnavailable."""
@@ -331,23 +346,6 @@ class RunLog:
                 forgiven=bool(row["forgiven"]),
             )
             for row in self._database.all("past_runs", run_id=but or 0, since=since)
-        )
-
-    def _write_guards(self, run_id: int, judgement: Judgement) -> None:
-        self._database.do("forget_guards", run_id=run_id)
-        self._database.many(
-            "add_guard",
-            [
-                {
-                    "run_id": run_id,
-                    "position": position,
-                    "guard": verdict.guard,
-                    "verdict": "allowed" if isinstance(verdict.answer, Allowed) else "blocked",
-                    "reason": getattr(verdict.answer, "reason", None),
-                    "detail": verdict.answer.detail,
-                }
-                for position, verdict in enumerate(judgement.verdicts)
-            ],
         )
 
     def _move(self, run_id: int, state: State, now: datetime, detail: Mapping[str, object]) -> Row:

@@ -1,4 +1,4 @@
--- The journal, version 6. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 7. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -132,6 +132,7 @@ CREATE TABLE events (
 CREATE TRIGGER events_never_change BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE INDEX events_of_incident ON events (incident_id);
+CREATE INDEX acknowledgements ON events (incident_id) WHERE kind = 'acknowledged';
 
 -- Holds a row only within a transaction that prunes; nothing younger than it ever goes.
 CREATE TABLE pruning (
@@ -180,6 +181,26 @@ CREATE TABLE approvals (
     decided_at TEXT
 ) STRICT;
 
+-- A run that a human orders, until it was judged: then it has a run, or was refused.
+CREATE TABLE run_orders (
+    id INTEGER PRIMARY KEY,
+    incident_id INTEGER NOT NULL REFERENCES incidents (id),
+    runbook TEXT NOT NULL,
+    target TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    plan_hash TEXT NOT NULL,
+    by TEXT NOT NULL,
+    note TEXT NOT NULL,
+    at TEXT NOT NULL,
+    run_id INTEGER REFERENCES runs (id),
+    refused TEXT,
+    guards TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE INDEX orders_of_incident ON run_orders (incident_id);
+CREATE UNIQUE INDEX order_of_run ON run_orders (run_id) WHERE run_id IS NOT NULL;
+CREATE UNIQUE INDEX one_order_waits_in_incident ON run_orders (incident_id)
+    WHERE run_id IS NULL AND refused IS NULL;
+
 -- Deployments, by whoever took the lock. One that is not released ends at its time.
 CREATE TABLE deploy_locks (
     id INTEGER PRIMARY KEY,
@@ -209,4 +230,4 @@ CREATE TABLE journal (
 ) STRICT;
 INSERT INTO journal (only, mark) VALUES (1, lower(hex(randomblob(8))));
 
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;

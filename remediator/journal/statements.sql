@@ -30,6 +30,8 @@ WHERE closed_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM escalations e
                   WHERE e.incident_id = i.id AND e.at > :told_before)
   AND NOT EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id AND s.resolved_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM run_orders o WHERE o.incident_id = i.id
+                  AND o.run_id IS NULL AND o.refused IS NULL)
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
                   AND (r.state IN ('claimed', 'executing', 'verifying', 'interrupted')
                        OR r.state = 'effective' AND r.hold_until > :now));
@@ -52,12 +54,18 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 UPDATE signals SET resolved_at = ? WHERE id = ? AND resolved_at IS NULL;
 
 -- name: signal_that_leads
--- The oldest that fires, or the newest; by an index each, however many there are.
-SELECT identity, starts_at, received_at, resolved_at IS NULL AS firing FROM signals
-WHERE id = coalesce(
+-- The oldest that fires, or the newest; by an index each, however many there are. Without any,
+-- the order of the human that opened the incident.
+SELECT identity, starts_at, received_at,
+    CASE WHEN resolved_at IS NULL THEN 1 ELSE 0 END AS firing, 1 AS told
+FROM signals WHERE id = coalesce(
     (SELECT id FROM signals WHERE incident_id = :incident_id AND resolved_at IS NULL
      ORDER BY id LIMIT 1),
-    (SELECT id FROM signals WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1));
+    (SELECT id FROM signals WHERE incident_id = :incident_id ORDER BY id DESC LIMIT 1))
+UNION ALL
+SELECT labels, at, at, 0, 0 FROM run_orders
+WHERE id = (SELECT min(id) FROM run_orders WHERE incident_id = :incident_id)
+  AND NOT EXISTS (SELECT 1 FROM signals WHERE incident_id = :incident_id);
 
 -- name: steps_before
 SELECT count(*) AS total FROM steps WHERE incident_id = :incident_id AND id < :id;
@@ -206,6 +214,42 @@ WHERE i.closed_at IS NULL GROUP BY i.target;
 -- name: incidents_newest_first
 SELECT * FROM incidents ORDER BY id DESC LIMIT :limit;
 
+-- name: incidents_wanted
+SELECT * FROM incidents i WHERE id < :before
+  AND (:state = '' OR (closed_at IS NULL) = (:state = 'open'))
+  AND :entry IN ('', runbook) AND :target IN ('', target)
+  AND (closed_at IS NULL OR closed_at >= :since)
+  AND (:text = '' OR lower(target) LIKE :text ESCAPE '!' OR lower(runbook) LIKE :text ESCAPE '!'
+       OR EXISTS (SELECT 1 FROM signals s WHERE s.incident_id = i.id
+                  AND lower(s.identity) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id
+                  AND lower(r.detail) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM escalations e WHERE e.incident_id = i.id
+                  AND lower(e.summary) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM run_orders o WHERE o.incident_id = i.id
+                  AND lower(o.note) LIKE :text ESCAPE '!')
+       OR EXISTS (SELECT 1 FROM events v WHERE v.incident_id = i.id AND v.kind = 'acknowledged'
+                  AND lower(v.detail) LIKE :text ESCAPE '!'))
+ORDER BY id DESC LIMIT :limit;
+
+-- name: runs_at_work
+SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying', 'interrupted')
+ORDER BY id;
+
+-- name: claimed_runs
+-- Its alert is the first of those that had not ended when the run was claimed.
+SELECT r.id, r.incident_id, r.runbook, r.target, r.state, r.reason, r.claimed_at, r.ended_at,
+    (SELECT min(s.starts_at) FROM signals s WHERE s.incident_id = r.incident_id
+     AND (s.resolved_at IS NULL OR s.resolved_at >= r.claimed_at)) AS alert_at,
+    (SELECT o.by FROM run_orders o WHERE o.run_id = r.id) AS ordered_by
+FROM runs r WHERE claimed_at >= :since ORDER BY id DESC;
+
+-- name: last_webhook
+SELECT max(received_at) AS at FROM deliveries WHERE source = 'webhook';
+
+-- name: count_open_incidents
+SELECT count(*) AS total FROM incidents WHERE closed_at IS NULL;
+
 -- name: incident
 SELECT * FROM incidents WHERE id = :id;
 
@@ -290,6 +334,10 @@ DELETE FROM pruning;
 DELETE FROM guards WHERE rowid IN (SELECT g.rowid FROM guards g JOIN runs r ON r.id = g.run_id
                                    WHERE r.incident_id = :incident_id LIMIT :limit);
 
+-- name: prune_orders
+DELETE FROM run_orders WHERE id IN (SELECT id FROM run_orders WHERE incident_id = :incident_id
+                                    LIMIT :limit);
+
 -- name: prune_approvals
 DELETE FROM approvals WHERE run_id IN (SELECT a.run_id FROM approvals a JOIN runs r
                                        ON r.id = a.run_id
@@ -325,6 +373,26 @@ DELETE FROM incidents WHERE id = :id;
 -- name: prune_other_events
 DELETE FROM events WHERE id IN (SELECT id FROM events WHERE incident_id IS NULL AND at < :before
                                 LIMIT :limit);
+
+-- name: prune_deploy_locks
+-- But the last, which says how long ago somebody deployed.
+DELETE FROM deploy_locks WHERE id IN (
+    SELECT id FROM deploy_locks WHERE until < :before
+      AND id < (SELECT max(id) FROM deploy_locks) LIMIT :limit);
+
+-- name: prune_maintenance
+DELETE FROM maintenance WHERE id IN (
+    SELECT id FROM maintenance WHERE coalesce(ended_at, until) < :before LIMIT :limit);
+
+-- name: prune_breaker_resets
+-- One that forgives nothing any more: its runs are gone, or a later one forgives them too.
+DELETE FROM breaker_resets WHERE id IN (
+    SELECT id FROM breaker_resets b WHERE at < :before
+      AND (EXISTS (SELECT 1 FROM breaker_resets n WHERE n.runbook = b.runbook
+                   AND n.target = b.target AND n.at > b.at)
+           OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.runbook = b.runbook
+                          AND r.target = b.target AND r.claimed_at <= b.at))
+    LIMIT :limit);
 
 -- name: prune_old_deliveries
 DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < :before
@@ -377,6 +445,44 @@ WHERE a.decision IS NULL AND r.state IN ('awaiting_approval', 'blocked') ORDER B
 
 -- name: approvals_waiting_by_target
 SELECT target, count(*) AS total FROM runs WHERE state = 'awaiting_approval' GROUP BY target;
+
+-- name: open_incidents_on
+SELECT id, runbook FROM incidents WHERE closed_at IS NULL AND target = :target ORDER BY id;
+
+-- name: never_tried
+-- Steps of an entry that may not be tried again while the incident is open.
+SELECT step_id FROM steps
+WHERE incident_id = :incident_id AND runbook = :runbook AND repeat = 'never' ORDER BY id;
+
+-- name: add_run_order
+INSERT INTO run_orders (incident_id, runbook, target, labels, plan_hash, by, note, at)
+VALUES (:incident_id, :runbook, :target, :labels, :plan_hash, :by, :note, :at);
+
+-- name: waiting_order
+SELECT * FROM run_orders
+WHERE incident_id = :incident_id AND run_id IS NULL AND refused IS NULL;
+
+-- name: order_of_run
+SELECT * FROM run_orders WHERE run_id = :run_id;
+
+-- name: orders_of_incident
+SELECT * FROM run_orders WHERE incident_id = :incident_id ORDER BY id;
+
+-- name: take_order
+UPDATE run_orders SET run_id = :run_id WHERE id = :id AND run_id IS NULL AND refused IS NULL;
+
+-- name: refuse_order
+UPDATE run_orders SET refused = :why, guards = :guards
+WHERE id = :id AND run_id IS NULL AND refused IS NULL;
+
+-- name: acknowledgement_of_incident
+-- The newest: who is on it now.
+SELECT at, detail FROM events WHERE incident_id = :incident_id AND kind = 'acknowledged'
+ORDER BY id DESC LIMIT 1;
+
+-- name: acknowledged_targets
+SELECT DISTINCT i.target FROM incidents i JOIN events e
+ON e.incident_id = i.id AND e.kind = 'acknowledged' WHERE i.closed_at IS NULL;
 
 -- name: last_deploy
 SELECT * FROM deploy_locks ORDER BY id DESC LIMIT 1;

@@ -3,44 +3,26 @@
 Rule: a request stores or reads, it never acts. Errors are JSON with one sentence.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from flask import Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
-from remediator.journal import Intake, JournalUnavailable, Orders, Records
-from remediator.killswitch import KillSwitch
-from remediator.metrics import Metrics
-from remediator.policy import Policy
-from remediator.watchdog import Watchdog
+from remediator.journal import Intake, JournalUnavailable, Refusal
+from remediator.operate import Busy, Desk, Unknown
 from remediator.web import api, control, webhook
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application is made of. `wake` must not block; `late` tells of a stuck worker.
+    """What the application is made of."""
 
-    `trouble` says why the journal cannot be written.
-    """
-
-    policy: Policy
+    desk: Desk
     token: bytes
     max_body_bytes: int
     intake: Intake
-    records: Records
-    metrics: Metrics
-    kill_switch: KillSwitch
-    orders: Orders
-    wake: Callable[[], None]
-    late: Callable[[], bool]
-    clock: Callable[[], datetime]
-    version: str
-    watchdog: Watchdog | None = None
     external_url: str = ""
-    trouble: Callable[[], str | None] = lambda: None
 
 
 def create_app(parts: Parts) -> Flask:
@@ -51,21 +33,26 @@ def create_app(parts: Parts) -> Flask:
     app.register_blueprint(control.blueprint(parts))
     app.register_error_handler(HTTPException, _as_json)
     app.register_error_handler(JournalUnavailable, _unavailable)
+    app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(Unknown, _unknown)
+    app.register_error_handler(Busy, _busy)
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(parts.metrics.registry), content_type=CONTENT_TYPE_LATEST)
+        return Response(
+            generate_latest(parts.desk.metrics.registry), content_type=CONTENT_TYPE_LATEST
+        )
 
     @app.get("/-/healthy")
     def healthy() -> tuple[Response, int]:
-        if parts.late():
+        if parts.desk.late():
             return jsonify(error="The worker does not go round; restart the remediator."), 503
         return jsonify(status="healthy"), 200
 
     @app.get("/-/ready")
     def ready() -> tuple[Response, int]:
-        parts.records.runs_in_progress()  # 503 by its error when the journal cannot be read
-        trouble = parts.trouble()
+        parts.desk.records.runs_in_progress()  # 503 by its error when the journal cannot be read
+        trouble = parts.desk.trouble()
         if trouble is not None:
             raise JournalUnavailable(trouble)
         return healthy()
@@ -80,3 +67,15 @@ def _as_json(error: HTTPException) -> tuple[Response, int, list[tuple[str, str]]
 
 def _unavailable(error: JournalUnavailable) -> tuple[Response, int]:
     return jsonify(error=f"Try again: {error}."), 503
+
+
+def _refused(error: Refusal) -> tuple[Response, int]:
+    return jsonify(error=str(error)), 409
+
+
+def _unknown(error: Unknown) -> tuple[Response, int]:
+    return jsonify(error=str(error)), 404
+
+
+def _busy(error: Busy) -> tuple[Response, int]:
+    return jsonify(error=str(error)), 503

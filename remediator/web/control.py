@@ -4,21 +4,24 @@ Rule: an order is stored and the worker woken; nothing is done in the request. W
 it must be said.
 """
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from flask import Blueprint, Response, jsonify, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from werkzeug.exceptions import BadRequest, NotFound
+from flask import Blueprint, Response, jsonify
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import NotFound
 
-from remediator.journal import Refusal
+from remediator import operate
+from remediator.rfc3339 import rfc3339
 from remediator.runs import Decision, DeployLock, Maintenance, Pause
 from remediator.web.auth import require_token
+from remediator.web.bodies import read
 
 if TYPE_CHECKING:
     from remediator.web import Parts
 
 Words = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
+Note = Annotated[str, Field(max_length=500)]
 Who = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 
 
@@ -43,6 +46,17 @@ class _Answer(_Order):
     plan_hash: Words
 
 
+class _RunOrder(_Order):
+    entry: Words
+    target: Words
+    plan_hash: Words
+    note: Note = ""
+
+
+class _Acknowledgement(_Order):
+    note: Note = ""
+
+
 class _LockOrder(_Order):
     reason: Words
     minutes: Annotated[int, Field(ge=1, le=4 * 60)] = 30
@@ -61,12 +75,9 @@ def blueprint(parts: "Parts") -> Blueprint:
     def authenticate() -> None:
         require_token(parts.token)
 
-    @routes.errorhandler(Refusal)
-    def refused(refusal: Refusal) -> tuple[Response, int]:
-        return jsonify(error=str(refusal)), 409
-
     _stops(routes, parts)
     _approvals(routes, parts)
+    _runs(routes, parts)
     _deployments(routes, parts)
     _maintenance(routes, parts)
     return routes
@@ -75,69 +86,78 @@ def blueprint(parts: "Parts") -> Blueprint:
 def _stops(routes: Blueprint, parts: "Parts") -> None:
     @routes.post("/pause")
     def pause() -> Response:
-        order = _read(_PauseOrder)
+        order = read(_PauseOrder)
         until = None
         if order.minutes is not None:
-            until = parts.clock() + timedelta(minutes=order.minutes)
-        parts.kill_switch.pause(order.reason, order.by, until)
+            until = parts.desk.clock() + timedelta(minutes=order.minutes)
+        parts.desk.kill_switch.pause(order.reason, order.by, until)
         return _pauses(parts)
 
     @routes.post("/resume")
     def resume() -> Response:
-        parts.kill_switch.resume(_read(_Order).by)
-        parts.wake()
+        parts.desk.kill_switch.resume(read(_Order).by)
+        parts.desk.wake()
         return _pauses(parts)
 
     @routes.post("/breakers/reset")
     def reset_breaker() -> Response:
-        order = _read(_ResetOrder)
-        if order.runbook not in parts.policy.runbooks:
+        order = read(_ResetOrder)
+        if order.runbook not in parts.desk.policy.runbooks:
             raise NotFound(f"There is no runbook {order.runbook!r}.")
-        if order.target not in parts.policy.topology:
+        if order.target not in parts.desk.policy.topology:
             raise NotFound(f"There is no target {order.target!r}.")
-        parts.orders.reset_breaker(order.runbook, order.target, order.by, parts.clock())
-        parts.wake()
+        parts.desk.orders.reset_breaker(order.runbook, order.target, order.by, parts.desk.clock())
+        parts.desk.wake()
         return jsonify(reset={"runbook": order.runbook, "target": order.target})
 
 
 def _approvals(routes: Blueprint, parts: "Parts") -> None:
-    @routes.get("/approvals")
-    def approvals() -> Response:
-        return jsonify(approvals=parts.orders.approvals())
-
     @routes.post("/approvals/<int:run_id>")
     def answer(run_id: int) -> Response:
-        given = _read(_Answer)
+        given = read(_Answer)
         decision = Decision.APPROVED if given.decision == "approve" else Decision.DENIED
-        parts.orders.decide(run_id, given.plan_hash, decision, given.by, parts.clock())
-        parts.wake()
+        parts.desk.orders.decide(run_id, given.plan_hash, decision, given.by, parts.desk.clock())
+        parts.desk.wake()
         return jsonify(run_id=run_id, decision=decision.value, by=given.by)
+
+
+def _runs(routes: Blueprint, parts: "Parts") -> None:
+    @routes.post("/runs")
+    def order() -> tuple[Response, int]:
+        order = read(_RunOrder)
+        words = {"plan_hash": order.plan_hash, "by": order.by, "note": order.note}
+        return jsonify(operate.order_run(parts.desk, order.entry, order.target, **words)), 202
+
+    @routes.post("/incidents/<int:number>/acknowledge")
+    def acknowledge(number: int) -> Response:
+        said = read(_Acknowledgement)
+        return jsonify(operate.acknowledge(parts.desk, number, by=said.by, note=said.note))
 
 
 def _deployments(routes: Blueprint, parts: "Parts") -> None:
     @routes.get("/deploy-lock")
     def deploy_lock() -> Response:
-        lock = parts.orders.deploy_lock()
-        held = lock is not None and parts.clock() < lock.ends_at
+        lock = parts.desk.orders.deploy_lock()
+        held = lock is not None and parts.desk.clock() < lock.ends_at
         return jsonify(held=held, last=lock and _lock_as_json(lock))
 
     @routes.post("/deploy-lock")
     def take() -> Response:
-        order, now = _read(_LockOrder), parts.clock()
+        order, now = read(_LockOrder), parts.desk.clock()
         until = now + timedelta(minutes=order.minutes)
-        lock = parts.orders.take_deploy_lock(order.by, order.reason, until, now)
+        lock = parts.desk.orders.take_deploy_lock(order.by, order.reason, until, now)
         return jsonify(held=True, last=_lock_as_json(lock))
 
     @routes.post("/deploy-lock/release")
     def release() -> Response:
-        lock = parts.orders.release_deploy_lock(_read(_Order).by, parts.clock())
-        parts.wake()
+        lock = parts.desk.orders.release_deploy_lock(read(_Order).by, parts.desk.clock())
+        parts.desk.wake()
         return jsonify(held=False, last=_lock_as_json(lock))
 
 
 def _maintenance(routes: Blueprint, parts: "Parts") -> None:
     def under_way() -> Response:
-        works = parts.orders.maintenance(parts.clock())
+        works = parts.desk.orders.maintenance(parts.desk.clock())
         return jsonify(maintenance=[_work_as_json(work) for work in works])
 
     @routes.get("/maintenance")
@@ -146,23 +166,23 @@ def _maintenance(routes: Blueprint, parts: "Parts") -> None:
 
     @routes.post("/maintenance")
     def begin() -> Response:
-        order, now = _read(_MaintenanceOrder), parts.clock()
-        if order.target is not None and order.target not in parts.policy.topology:
+        order, now = read(_MaintenanceOrder), parts.desk.clock()
+        if order.target is not None and order.target not in parts.desk.policy.topology:
             raise NotFound(f"There is no target {order.target!r}.")
         until = now + timedelta(minutes=order.minutes)
-        parts.orders.begin_maintenance(order.target, order.by, order.reason, until, now)
+        parts.desk.orders.begin_maintenance(order.target, order.by, order.reason, until, now)
         return under_way()
 
     @routes.post("/maintenance/<int:number>/end")
     def end(number: int) -> Response:
-        parts.orders.end_maintenance(number, _read(_Order).by, parts.clock())
-        parts.wake()
+        parts.desk.orders.end_maintenance(number, read(_Order).by, parts.desk.clock())
+        parts.desk.wake()
         return under_way()
 
 
 def _pauses(parts: "Parts") -> Response:
     """Whatever still holds, of every source."""
-    return jsonify(paused=[_as_json(pause) for pause in parts.kill_switch.look()])
+    return jsonify(paused=[_as_json(pause) for pause in parts.desk.kill_switch.look()])
 
 
 def _as_json(pause: Pause) -> dict[str, str | None]:
@@ -170,8 +190,8 @@ def _as_json(pause: Pause) -> dict[str, str | None]:
         "source": pause.source,
         "reason": pause.reason,
         "by": pause.by,
-        "at": _rfc3339(pause.at),
-        "until": _rfc3339(pause.until) if pause.until else None,
+        "at": rfc3339(pause.at),
+        "until": rfc3339(pause.until) if pause.until else None,
     }
 
 
@@ -179,9 +199,9 @@ def _lock_as_json(lock: DeployLock) -> dict[str, str | None]:
     return {
         "by": lock.by,
         "reason": lock.reason,
-        "at": _rfc3339(lock.at),
-        "until": _rfc3339(lock.until),
-        "released_at": _rfc3339(lock.released_at) if lock.released_at else None,
+        "at": rfc3339(lock.at),
+        "until": rfc3339(lock.until),
+        "released_at": rfc3339(lock.released_at) if lock.released_at else None,
     }
 
 
@@ -191,25 +211,6 @@ def _work_as_json(work: Maintenance) -> dict[str, object]:
         "target": work.target,
         "by": work.by,
         "reason": work.reason,
-        "at": _rfc3339(work.at),
-        "until": _rfc3339(work.until),
+        "at": rfc3339(work.at),
+        "until": rfc3339(work.until),
     }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-Order = TypeVar("Order", bound=BaseModel)
-
-
-def _read(model: type[Order]) -> Order:
-    """Errors: BadRequest, with every mistake."""
-    try:
-        return model.model_validate_json(request.get_data())
-    except ValidationError as error:
-        mistakes = (
-            f"{'.'.join(map(str, item['loc'])) or 'the body'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
-        raise BadRequest("; ".join(mistakes)) from None

@@ -30,24 +30,24 @@ def blueprint(parts: "Parts") -> Blueprint:
         require_token(parts.token)
         delivery = _read(parts.max_body_bytes)
         alerts, beats = _beats(delivery.alerts, parts)
-        told, counts = triage(alerts, parts.policy)
+        told, counts = triage(alerts, parts.desk.policy)
         if beats:
             counts[WATCHDOG] += beats
         if delivery.oversized:
             counts[Reason.OVERSIZED.value] += delivery.oversized
-        taken = parts.intake.deliver(told, counts, parts.clock())
-        parts.metrics.alerts_received(counts)
-        parts.metrics.incidents_opened(taken.opened)
+        taken = parts.intake.deliver(told, counts, parts.desk.clock())
+        parts.desk.metrics.alerts_received(counts)
+        parts.desk.metrics.incidents_opened(taken.opened)
         if delivery.truncated:
-            parts.metrics.delivery_truncated()
+            parts.desk.metrics.delivery_truncated()
         if told or delivery.truncated:  # what was cut off is read from Prometheus
-            parts.wake()
+            parts.desk.wake()
         return jsonify(stored=True, alerts=dict(Counter(counts)))
 
     @routes.after_app_request
     def count(response: Response) -> Response:
         if request.path == "/webhook/alertmanager":
-            parts.metrics.webhook_answered(response.status_code)
+            parts.desk.metrics.webhook_answered(response.status_code)
         return response
 
     return routes
@@ -55,12 +55,12 @@ def blueprint(parts: "Parts") -> Blueprint:
 
 def _beats(alerts: Sequence[Alert], parts: "Parts") -> tuple[Sequence[Alert], int]:
     """The alerts but the one that only proves that alerts arrive; how often it was there."""
-    if parts.watchdog is None:
+    if parts.desk.watchdog is None:
         return alerts, 0
-    name = parts.watchdog.alert
+    name = parts.desk.watchdog.alert
     left = [alert for alert in alerts if alert.name != name]
     if any(alert.name == name and alert.status is AlertStatus.FIRING for alert in alerts):
-        parts.watchdog.seen(parts.clock())
+        parts.desk.watchdog.seen(parts.desk.clock())
     return left, len(alerts) - len(left)
 
 

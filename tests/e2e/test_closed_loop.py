@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from demo.faults import FAULTS, Fault, incidents, quiet, run_fault, serving, until
+from demo.stack import bring_back
 from demo.world import World
 
 
@@ -82,6 +83,7 @@ def test_what_restarting_cannot_mend_reaches_a_human(world: World) -> None:
     (incident,) = [i for i in incidents(world) if i["target"] == "frontend"]
     assert incident["escalated"] is not None
     assert serving(world)
+    bring_back(world)
 
 
 def alertmanager_alerts(world: World) -> list[dict[str, dict[str, str]]]:

@@ -119,7 +119,8 @@ class Remediator:
             "listen": f"127.0.0.1:{port}",
             "state_file": str(self.state_file),
             "webhook": {"token_file": str(folder / "token")},
-            "prometheus": {"url": stage.prometheus_url},
+            # A scrape that a busy machine misses must not outlast a verification.
+            "prometheus": {"url": stage.prometheus_url, "steady": "3s"},
             "alertmanager": {"url": stage.alertmanager.url},
             "exporter": {"url": stage.exporter_url},
             "docker": {"url": DOCKER_URL},

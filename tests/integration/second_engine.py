@@ -61,12 +61,16 @@ class SecondEngine:
     def thaw(self) -> None:
         os.kill(self._frozen.pop(), signal.SIGCONT)
 
-    def docker(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["docker", "-H", self.url, *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}\n{self.log()}"
-        return done.stdout.strip()
+    def docker(self, *arguments: str, stdin: bytes = b"") -> str:
+        ask = ["docker", "-H", self.url, *arguments]
+        done = subprocess.run(ask, input=stdin, capture_output=True, check=False)
+        said = done.stderr.decode(errors="replace")
+        assert done.returncode == 0, f"docker {' '.join(arguments)}: {said}\n{self.log()}"
+        return done.stdout.decode().strip()
+
+    def release(self, image: str, root: bytes) -> str:
+        """The image's id. One that had its name before is left without."""
+        return self.docker("import", "-", image, stdin=root)
 
     def run(self, name: str, project: str, *options: str, script: str) -> None:
         """A container of the service `name`, without a network."""
@@ -122,12 +126,7 @@ def second_engine() -> Iterator[SecondEngine]:
     engine = SecondEngine(folder, f"/{group}")
     try:
         engine.start()
-        subprocess.run(
-            ["docker", "-H", engine.url, "import", "-", IMAGE],
-            input=_empty_root(),
-            capture_output=True,
-            check=True,
-        )
+        engine.release(IMAGE, a_root())
         yield engine
     finally:
         first.kill()  # and with it all that is in its namespaces, frozen or not
@@ -136,7 +135,7 @@ def second_engine() -> Iterator[SecondEngine]:
         shutil.rmtree(folder)
 
 
-def _empty_root() -> bytes:
+def a_root(ballast: bytes = b"") -> bytes:
     """A tar of what must stand beside /usr, which is mounted."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
@@ -148,6 +147,9 @@ def _empty_root() -> bytes:
             entry = tarfile.TarInfo(name)
             entry.type, entry.linkname = tarfile.SYMTYPE, f"usr/{name}"
             tar.addfile(entry)
+        heavy = tarfile.TarInfo("ballast")
+        heavy.size = len(ballast)
+        tar.addfile(heavy, io.BytesIO(ballast))
     return content.getvalue()
 
 

@@ -1,6 +1,6 @@
-"""prune_images: the listing against the real engine, the deletion against one that only says so.
+"""prune_images: the listing against the real engine, the deletion against one of the test's own.
 
-No test prunes the real engine: its images are everybody's.
+No test prunes the machine's engine: its images are everybody's.
 """
 
 import json
@@ -35,6 +35,7 @@ from tests.integration.edge_containers import (
     now,
     until,
 )
+from tests.integration.second_engine import a_root, second_engine
 
 pytestmark = [pytest.mark.integration, needs_docker]
 
@@ -152,23 +153,48 @@ def test_an_engine_that_is_away_or_is_none(fake: FakeEngine) -> None:
         prune(f"unix://{fake.socket}").precheck(HOST)
 
 
-def test_the_proxy_passes_this_one_filter_and_no_body(fake: FakeEngine, tmp_path: Path) -> None:
+@contextmanager
+def proxied(socket: Path, folder: Path) -> Iterator[Action]:
+    """Through the remediator's own proxy."""
     port = free_port()
-    config = tmp_path / "engine-rw.conf"
+    config = folder / "engine-rw.conf"
     written = (REPO / "remediator" / "engine-rw.conf").read_text()
     config.write_text(written.replace("listen 2375;", f"listen 127.0.0.1:{port};"))
-    os.chmod(fake.socket, 0o777)  # noqa: PTH101, S103 - the proxy's root has no powers
-    mounts = [f"{config}:/etc/nginx/nginx.conf:ro", f"{fake.socket}:{DOCKER_SOCKET}"]
+    os.chmod(socket, 0o777)  # noqa: PTH101, S103 - the proxy's root has no powers
+    mounts = [f"{config}:/etc/nginx/nginx.conf:ro", f"{socket}:{DOCKER_SOCKET}"]
     options = ["--network", "host", *(word for mount in mounts for word in ("-v", mount))]
     with container(NGINX_IMAGE, "nginx", options=options):
         through = prune(f"tcp://127.0.0.1:{port}")
-        until(lambda: _ready(through), what="the proxy listens")
+        until(lambda: _answers(through), what="the proxy listens")
+        yield through
+
+
+def _answers(act: Action) -> bool:
+    try:
+        act.precheck(HOST)
+    except Transient:
+        return False
+    return True
+
+
+def test_the_proxy_passes_this_one_filter_and_no_body(fake: FakeEngine, tmp_path: Path) -> None:
+    with proxied(fake.socket, tmp_path) as through:
         through.run(HOST, timeout_seconds=30)
     assert ("POST", f"/v1.41/images/prune?{FILTER}", b"") in fake.requests
 
 
-def _ready(act: Action) -> bool:
-    try:
-        return act.precheck(HOST) == Ready()
-    except Transient:
-        return False
+def test_what_old_releases_left_is_deleted_and_what_a_container_uses_is_not(tmp_path: Path) -> None:
+    with second_engine() as own, proxied(own.socket, tmp_path) as through:
+        used = own.release("app", a_root(b"1"))
+        own.docker("create", "--network=none", "-v/usr:/usr:ro", "--name=stopped", "app", "true")
+        left = own.release("app", a_root(b"2" * 2_000_000))
+        live = own.release("app", a_root(b"3"))
+
+        assert through.precheck(HOST) == Ready()
+        done = through.run(HOST, timeout_seconds=60)
+
+        kept = own.docker("images", "--all", "--quiet", "--no-trunc").split()
+        assert {used, live} <= set(kept)
+        assert left not in kept
+        assert int(str(done.evidence["freed_bytes"])) >= 2_000_000
+        own.docker("start", "stopped")

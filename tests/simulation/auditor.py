@@ -63,7 +63,7 @@ class Auditor:
     _confirmed: dict[Lane, bool] = field(default_factory=dict)
     _acknowledged: list[dict[str, str]] = field(default_factory=list)
     _deliveries: int = 0
-    _stormed_at: float | None = None
+    _storms: list[float] = field(default_factory=list)
     _answer: AlertState | None = None
 
     # -- what is told to it --------------------------------------------------------------
@@ -75,8 +75,8 @@ class Auditor:
             self._seen[self.world.lanes.current] = Seen(self.world.seconds, state, works)
         self._answer = state
         remembers = not self.process.fate.is_disk_full
-        if state is not None and remembers and self._storms(state, works):
-            self._stormed_at = self.world.seconds
+        if state is not None and remembers and self._is_storm(state, works):
+            self._storms.append(self.world.seconds)
 
     def looked(
         self, target: Target, labels: Mapping[str, str], findings: Iterable[Finding], *, n: int
@@ -161,9 +161,13 @@ class Auditor:
         self._repeats(effect, step)
         self._excludes(effect, book, target)
         if not any(row[1] == "done" for row in steps):
-            seen = self._judged(book, target)
+            ordered = self._is_ordered(run, book, target)
+            seen = self._judged(book, target, ordered=ordered)
             self._moment(book, target, seen)
-            self._approved(book, target, seen, run)
+            if not ordered:
+                self._own_alert(book, target, seen)
+                self._age(book, target)
+                self._approved(book, target, seen, run)
             if all(other.run != run for other in self.effects):
                 self._counts(effect, book)
         self.effects.append(effect)
@@ -209,7 +213,22 @@ class Auditor:
         if book.risk is not Risk.SAFE and len(disturbing) > self.policy.concurrency:
             self._broken(f"{len(disturbing)} disturbing runs at once: {disturbing}")
 
-    def _judged(self, book: Runbook, target: Target) -> Seen:
+    def _is_ordered(self, run: int, book: Runbook, target: Target) -> bool:
+        """By a human, who did so not long ago."""
+        if not self.process.peek("SELECT 1 FROM run_orders WHERE run_id = ?", run):
+            return False
+        given = self.humans.ordered.get((book.id, target.key), [])
+        oldest = self.world.seconds - self.policy.approval_seconds - JUDGED_BEFORE
+        taken = self.process.peek(
+            "SELECT count(*) FROM run_orders WHERE runbook = ? AND target = ? AND run_id > 0",
+            book.id,
+            target.key,
+        )[0][0]
+        if taken > len(given) or not any(at >= oldest for at in given):
+            self._broken(f"{book.id} on {target.key} was ordered by nobody, or long ago: {given}")
+        return True
+
+    def _judged(self, book: Runbook, target: Target, *, ordered: bool) -> Seen:
         lane = self.world.lanes.current
         seen = self._seen.get(lane) if lane is not None else None
         if seen is None or self.world.seconds - seen.at > JUDGED_BEFORE:
@@ -219,7 +238,7 @@ class Auditor:
         age = seen.state.data_age_seconds
         if age is None or age > self.policy.max_data_age_seconds:
             self._broken(f"acts on data of {age} s")
-        if book.confirm and lane is not None and not self._confirmed.get(lane):
+        if book.confirm and not ordered and lane is not None and not self._confirmed.get(lane):
             self._broken("acts without its second signal")
         return seen
 
@@ -228,7 +247,6 @@ class Auditor:
         state = seen.state
         if state is None:
             raise AssertionError("looked at before")
-        self._own_alert(book, target, state)
         for alert in state.firing:
             if alert.labels["service"] in NEEDS.get(target.key, ()):
                 self._broken(f"{alert.labels} fires, which {target.key} needs")
@@ -236,15 +254,19 @@ class Auditor:
                 self._broken(f"{alert.labels} fires, which {book.id} waits for")
         if set(NEEDS.get(target.key, ())) & state.lately:
             self._broken("what it needs has just come back")
-        if self._storms(state, seen.works):
+        if self._is_storm(state, seen.works):
             self._broken("acts in a storm")
-        if self._stormed_at is not None and seen.at - self._stormed_at < 300 - JUDGED_BEFORE:
+        # What it saw in the very moment of its death it could not write.
+        storms = [at for at in self._storms if at not in self.process.deaths]
+        if storms and seen.at - storms[-1] < 300 - JUDGED_BEFORE:
             self._broken("acts just after a storm")
         self._serves(target, state, seen)
         self._times(book, target, seen)
 
-    def _own_alert(self, book: Runbook, target: Target, state: AlertState) -> None:
-        alerts = self._alerts_of(book)
+    def _own_alert(self, book: Runbook, target: Target, seen: Seen) -> None:
+        state, alerts = seen.state, self._alerts_of(book)
+        if state is None:
+            raise AssertionError("looked at before")
         own = [
             a
             for a in state.firing
@@ -260,7 +282,7 @@ class Auditor:
         if not any(a.muted is None for a in held):
             self._broken("acts on an alert that is muted, or that Alertmanager does not hold")
 
-    def _storms(self, state: AlertState, works: Iterable[str]) -> bool:
+    def _is_storm(self, state: AlertState, works: Iterable[str]) -> bool:
         new = {
             a.labels["service"]
             for a in state.firing
@@ -291,6 +313,8 @@ class Auditor:
             self._broken("begins in a quiet window")
         if book.window and not self.policy.windows[book.window].holds(judged):
             self._broken("begins outside its window")
+
+    def _age(self, book: Runbook, target: Target) -> None:
         started = self.process.peek(
             "SELECT min(s.starts_at) FROM signals s JOIN incidents i ON i.id = s.incident_id"
             " WHERE i.target = ? AND i.closed_at IS NULL AND s.resolved_at IS NULL",
@@ -355,6 +379,7 @@ class Auditor:
             "a run is under way": "SELECT id, runbook, target, state FROM runs WHERE state IN"
             " ('blocked', 'awaiting_approval', 'claimed', 'executing', 'verifying', 'interrupted')",
             "a call stands": "SELECT incident_id FROM escalations WHERE cleared_at IS NULL",
+            "an order waits": "SELECT id FROM run_orders WHERE run_id IS NULL AND refused IS NULL",
             "an alert fires": "SELECT id FROM signals WHERE resolved_at IS NULL",
         }.items():
             rows = self.process.peek(sql)

@@ -11,7 +11,9 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 
-from remediator.journal import JournalUnavailable, Refusal
+from remediator.journal import JournalUnavailable, Refusal, RunOrders
+from remediator.operate.explaining import joins
+from remediator.planner import Plan, labels_of
 from remediator.runs import Decision
 from tests.fakes import START
 from tests.simulation.process import Process
@@ -37,6 +39,7 @@ class Humans:
     zeal: float
     approved: dict[int, tuple[str, float]] = field(default_factory=dict)
     resets: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    ordered: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     on_order: list[Callable[[], None]] = field(default_factory=list)
     _works: list[Work] = field(default_factory=list)
     _api_until: float = -math.inf
@@ -80,6 +83,12 @@ class Humans:
         for at in faults:
             if self.chance.random() < self.zeal:
                 self.world.at(at + self.chance.uniform(-100, 200), self._orders_once)
+
+        chance = self.world.chance("runs")
+        for at in faults:
+            if chance.random() < self.zeal:
+                self.world.at(at + chance.uniform(-100, 300), partial(self._orders_run, chance))
+                self.world.at(at + chance.uniform(0, 3600), partial(self._orders_run, chance))
 
     def _later(self) -> None:
         self.world.after(self.chance.expovariate(self.zeal / 3600), self._order)
@@ -218,6 +227,29 @@ class Humans:
             f"resets the breaker of {runbook} on {target}",
             lambda: self.process.orders.reset_breaker(runbook, target, "me", now),
         )
+
+    def _orders_run(self, chance: Random) -> None:
+        """What waits, or an entry on a target, whether anything is wrong there or not."""
+        if self._is_done or not self.process.is_up:
+            return
+        policy = self.process.policy
+        waits = self.process.peek(
+            "SELECT runbook, target FROM runs WHERE state IN ('blocked', 'awaiting_approval')"
+        )
+        name, key = chance.choice(sorted(policy.runbooks)), chance.choice(sorted(TOPOLOGY))
+        if waits and chance.random() < 0.7:
+            name, key = chance.choice(waits)
+        book = policy.runbooks[name]
+        target = TOPOLOGY[book.target_key or key]
+        plan = Plan(book, target, labels_of(book, target))
+        self.ordered.setdefault((book.id, target.key), []).append(self.world.seconds)
+
+        def place() -> None:
+            now, orders = self.world.clock(), RunOrders(self.process.database)
+            orders.place(plan, joins(policy, book.id), "me", "", now)
+
+        self._says(f"orders {book.id} on {target.key}", place)
+        self._told()
 
     def _answer(self) -> None:
         self._is_asked = False

@@ -100,6 +100,7 @@ class Process:
     fate: Fate = field(default_factory=Fate)
     is_up: bool = False
     turns: int = 0
+    deaths: set[float] = field(default_factory=set)
     _alarm: int = 0
 
     def start(self) -> None:
@@ -154,6 +155,7 @@ class Process:
             return
         self.world.tell(f"PROCESS dies {why}")
         self.is_up = False
+        self.deaths.add(self.world.seconds)
         self._alarm += 1
         self.world.lanes.kill()
         self.database.close()

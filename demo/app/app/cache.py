@@ -29,9 +29,9 @@ class Cache:
         self.put(key, value)
         return value
 
-    def put(self, key: str, value: Any) -> bool:  # noqa: ANN401 - JSON
+    def put(self, key: str, value: Any, seconds: int = settings.CACHE_SECONDS) -> bool:  # noqa: ANN401 - JSON
         try:
-            self.client.set(key, json.dumps(value), ex=settings.CACHE_SECONDS)
+            self.client.set(key, json.dumps(value), ex=seconds)
         except redis.RedisError:
             log.exception("cache write of %s failed", key)
             return False

@@ -20,6 +20,7 @@ from app.health import Health
 log = logging.getLogger(__name__)
 
 Answer = tuple[dict[str, Any], int]
+WARM_SECONDS = 3600
 PRACTICE_FIELDS = ("user_id", "lesson_id", "notes_played", "mistakes")
 
 
@@ -102,8 +103,13 @@ def _practice_routes(site: Blueprint, database: Database) -> None:
 def _admin_routes(site: Blueprint, database: Database, cache: Cache, faults: Faults) -> None:
     @site.post("/admin/cache/warm")
     def warm() -> Answer:
-        stored = cache.put("lessons:all", _rows(database, queries.LESSONS))
-        return {"warmed": ["lessons:all"] if stored else []}, 200 if stored else 503
+        """All lessons as one, and each by itself; the latter only warming puts there."""
+        lessons = _rows(database, queries.LESSONS)
+        wanted = {f"lesson:{lesson['id']}": lesson for lesson in lessons}
+        warmed = [key for key, lesson in wanted.items() if cache.put(key, lesson, WARM_SECONDS)]
+        if cache.put("lessons:all", lessons):
+            warmed.append("lessons:all")
+        return {"warmed": warmed}, 200 if len(warmed) == len(wanted) + 1 else 503
 
     @site.post("/admin/break")
     def break_it() -> Answer:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from remediator.guards import GUARDS
+from remediator.operate import explain_order, order_run
 from remediator.outcomes import Reason
 from remediator.policy import Mode, Repeat, Step
 from remediator.ports import Check, Effect, Permanent, Refused, Stopped, Transient
-from tests.builders import DB_DOWN, DOWN, FULL, Loop, a_policy, a_runbook
+from tests.builders import DB_DOWN, DOWN, FULL, Loop, a_desk, a_policy, a_runbook
 
 Make = Callable[..., Loop]
 
@@ -431,6 +432,92 @@ def test_what_was_not_done_before_a_crash_is_done_only_if_it_may_be_begun_now(
 
     assert len(loop.actions["restart"].runs) == 1
     assert loop.states()[0] == ("restart", "aborted", reason)
+
+
+def gap(loop: Loop) -> None:
+    loop.alerts.firing.clear()
+    loop.alerts.steady = False
+
+
+def nobody_tells(loop: Loop) -> None:
+    loop.alerts.firing.clear()
+    loop.alerts.data_age_seconds = None
+
+
+def down(loop: Loop) -> None:
+    loop.alerts.down = True
+
+
+def inhibited(loop: Loop) -> None:
+    loop.alerts.muted = Reason.INHIBITED
+
+
+def two_steps(make: Make, *, even_if_cleared: bool = False) -> Loop:
+    steps = (
+        Step("look", "look", {}, 10, Repeat.IF_NOT_DONE),
+        Step("act", "act", {}, 10, Repeat.NEVER, even_if_cleared=even_if_cleared),
+    )
+    policy = a_policy()
+    books = {**policy.runbooks, "restart": a_runbook("restart", steps=steps)}
+    return make(policy=replace(policy, runbooks=books))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "reason"),
+    [
+        (no_alert, Reason.RESOLVED),
+        (a_silence, Reason.SILENCED),
+        (a_pause, Reason.PAUSED),
+        (maintenance, Reason.MAINTENANCE),
+    ],
+)
+def test_between_two_steps_what_is_known_for_sure_ends_the_run(
+    make: Make, meanwhile: Callable[[Loop], None], reason: Reason
+) -> None:
+    loop = two_steps(make)
+    loop.actions["look"].on_run = lambda: meanwhile(loop)
+    loop.told(DOWN)
+    loop.remediate()
+    assert loop.actions["act"].runs == []
+    assert loop.states() == [("restart", "aborted", reason)]
+    assert loop.incidents()[0]["runs"][0]["detail"].startswith("before step act: ")
+    assert loop.pager.paged == []
+
+
+@pytest.mark.parametrize("meanwhile", [gap, nobody_tells, stale_data, down, inhibited])
+def test_between_two_steps_nothing_is_stopped_on_a_guess(
+    make: Make, meanwhile: Callable[[Loop], None]
+) -> None:
+    loop = two_steps(make)
+    loop.actions["look"].on_run = lambda: meanwhile(loop)
+    loop.told(DOWN)
+    loop.remediate()
+    assert loop.actions["act"].runs == ["web"]
+
+
+def test_a_step_may_follow_although_the_alert_has_cleared(make: Make) -> None:
+    loop = two_steps(make, even_if_cleared=True)
+    loop.actions["look"].on_run = loop.alerts.firing.clear
+    loop.told(DOWN)
+    loop.remediate()
+    assert loop.actions["act"].runs == ["web"]
+
+
+def test_a_run_that_was_ordered_goes_on_without_an_alert_and_stops_for_a_human(make: Make) -> None:
+    def order(loop: Loop) -> None:
+        desk = a_desk(loop)
+        shown = explain_order(desk, "restart", "web", "ann")
+        order_run(desk, "restart", "web", plan_hash=shown["plan_hash"], by="ann")
+
+    loop = two_steps(make)
+    order(loop)
+    loop.turn()
+    assert loop.actions["act"].runs == ["web"]
+    loop.clock.wait(3600)
+    loop.actions["look"].on_run = lambda: maintenance(loop)
+    order(loop)
+    loop.turn()
+    assert loop.states(1) == [("restart", "aborted", "maintenance")]
 
 
 def test_a_step_that_kills_the_process_is_repeated_once_and_no_more(make: Make) -> None:

@@ -11,9 +11,10 @@ import pytest
 from remediator.breaker import BreakerLimits
 from remediator.journal import Housekeeping, prune
 from remediator.journal.database import to_text
+from remediator.operate import explain_order, order_run
 from remediator.outcomes import Reason
 from remediator.ports import Check
-from tests.builders import DOWN, FULL, Loop
+from tests.builders import DOWN, FULL, Loop, a_desk
 
 YEAR = timedelta(days=366)
 
@@ -50,7 +51,44 @@ def test_an_old_incident_goes_whole_and_a_young_one_stays(loop: Loop) -> None:
     assert [incident["id"] for incident in loop.incidents()] == [2]
     assert (count(loop, "signals"), count(loop, "deliveries"), count(loop, "pruning")) == (1, 2, 0)
     assert count(loop, "events") == len((loop.records.incident(2) or {})["events"])
-    assert count(loop, "breaker_resets") == 1
+    assert count(loop, "breaker_resets") == 0, "there is no run that it forgives"
+
+
+def test_old_orders_go_but_those_that_a_guard_still_counts(loop: Loop) -> None:
+    def order_all(minutes: int) -> None:
+        now = loop.clock()
+        until = now + timedelta(minutes=minutes)
+        loop.orders.take_deploy_lock("ci", "v2", until, now)
+        loop.orders.begin_maintenance("web", "ann", "disks", until, now)
+        loop.orders.reset_breaker("restart", "web", "ann", now)
+
+    def kept() -> tuple[int, ...]:
+        while prune(loop.database, loop.clock() - timedelta(days=1)):
+            pass
+        tables = ("deploy_locks", "maintenance", "breaker_resets")
+        return tuple(count(loop, table) for table in tables)
+
+    loop.told(DOWN)
+    loop.turn()
+    loop.pass_seconds(60)
+    for _ in range(2):
+        order_all(5)
+        loop.pass_seconds(600)
+    assert kept() == (2, 2, 2)
+    loop.pass_seconds(YEAR.total_seconds())
+    assert kept() == (1, 0, 1), "the last deployment, and the reset that forgives the last run"
+    assert loop.runs.past(loop.clock())[0].forgiven
+
+
+def test_an_order_goes_with_its_incident(loop: Loop) -> None:
+    shown = explain_order(a_desk(loop), "restart", "web", "ann")
+    order_run(a_desk(loop), "restart", "web", plan_hash=shown["plan_hash"], by="ann")
+    loop.kill_switch.pause("why", "bob", None)
+    loop.turn()
+    loop.pass_seconds(YEAR.total_seconds())
+    while prune(loop.database, loop.clock() - timedelta(days=1)):
+        pass
+    assert (loop.incidents(), count(loop, "run_orders")) == ([], 0)
 
 
 def test_it_is_done_in_small_transactions(loop: Loop) -> None:

@@ -88,3 +88,18 @@ def test_a_storm_stops_everything_pages_and_is_left_after_five_calm_minutes(loop
     loop.pass_seconds(1)
     loop.turn()
     assert loop.actions["restart"].runs == ["s5"]
+
+
+def test_a_storm_of_what_nobody_mends_here_is_remembered_as_well(loop: Loop) -> None:
+    """No run waits that would be judged in it."""
+    loop.alerts.firing[:] = [{"alertname": "NobodyMendsThis", "service": f"s{n}"} for n in range(8)]
+    loop.reconcile()
+    assert loop.incidents() == []
+
+    loop.alerts.firing[:] = []
+    loop.pass_seconds(299)
+    loop.told(DOWN | {"service": "s5"})
+    loop.turn()
+
+    assert loop.actions["restart"].runs == []
+    assert {reason for _, _, reason in loop.pager.paged} == {Reason.STORM}

@@ -131,7 +131,7 @@ def test_the_watchdog_is_seen_and_is_no_unknown_alert(site: Site) -> None:
     def status() -> Any:  # noqa: ANN401 - JSON
         return (site.client.get("/api/v1/status", headers=AUTH).json or {})["watchdog"]
 
-    assert status() == {"last_seen_at": "2026-01-05T12:00:00Z", "missing": False}
+    assert status() == {"last_seen_at": "2026-01-05T12:00:00.000Z", "missing": False}
     site.loop.pass_seconds(301)
     assert status()["missing"] is True
     assert site.client.get("/-/healthy").status_code == 200

@@ -1,0 +1,71 @@
+"""Whether what the configuration names answers now, and Prometheus knows the rules.
+
+Rule: one request each, read only; whatever it is that fails is a finding at the key that names it.
+"""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+
+from remediator.checkup.documents import Finding, Marked
+from remediator.checkup.sources import Sources
+
+TIMEOUT_SECONDS = 5.0
+ASKED = (
+    ("prometheus", "/-/ready"),
+    ("alertmanager", "/-/ready"),
+    ("exporter", "/-/healthy"),
+)
+
+
+def reachable(sources: Sources) -> Iterator[Finding]:
+    for key, path in ASKED:
+        url = sources.of(key).get("url")
+        yield from _answers(url, url.text.rstrip("/") + path, key)
+    docker = sources.of("docker").get("url")
+    yield from _answers(docker, f"{engine_base(docker.text)}/_ping", "the engine", docker.text)
+
+
+def engine_base(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return "http://engine"
+    return f"{'http' if parts.scheme == 'tcp' else parts.scheme}://{parts.netloc}"
+
+
+def client(url: str) -> httpx.Client:
+    """For an engine's URL, or any other."""
+    parts = urlsplit(url)
+    transport = httpx.HTTPTransport(uds=parts.path) if parts.scheme == "unix" else None
+    return httpx.Client(transport=transport, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+
+def _answers(at: Marked, url: str, who: str, behind: str = "") -> Iterator[Finding]:
+    if not at.text:
+        return
+    try:
+        with client(behind or url) as asking:
+            answer = asking.get(url)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        yield at.finding(f"{who} at {at.text} does not answer: {error!r}")
+        return
+    if not answer.is_success:
+        yield at.finding(f"{who} at {at.text} says {answer.status_code}")
+
+
+def loaded(sources: Sources) -> Iterator[Finding]:
+    """Prometheus has loaded each alert of the files."""
+    at = sources.of("prometheus").get("url")
+    if not at.text or not sources.rules:
+        return
+    try:
+        with client(at.text) as asking:
+            answer = asking.get(f"{at.text.rstrip('/')}/api/v1/rules", params={"type": "alert"})
+            groups = answer.raise_for_status().json()["data"]["groups"]
+        known = {rule["name"] for group in groups for rule in group["rules"]}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return  # that it does not answer is found already
+    for rule in sources.alerts:
+        if rule.alert not in known:
+            yield rule.at.get("alert").finding(f"Prometheus has not loaded the rule {rule.alert}")
