@@ -30,7 +30,8 @@ from exporter.readings.cgroups import CGROUP_V1, CGROUP_V2, STATS_API
 from exporter.targets import ALWAYS, Engine
 
 RUNNING = frozenset({ContainerState.RUNNING, ContainerState.PAUSED})
-Key = tuple[str, bool]  # container id, whether it has a CPU quota, which can be changed
+# Container id, its first process, whether it has a CPU quota: a restart or a new quota opens anew.
+Key = tuple[str, int, bool]
 
 
 @dataclass(slots=True)
@@ -115,6 +116,7 @@ class CgroupCollector:
         for _ in range(2):
             kept = self._kept.get(_kept_by(container)) or self._open(container, unified=unified)
             if not kept.files:
+                self._forget([_kept_by(container)])
                 return None
             try:
                 texts = [os.pread(fd, size, 0) for fd, size in kept.reads]
@@ -182,7 +184,7 @@ def _reads(files: dict[str, int]) -> list[tuple[int, int]]:
 
 
 def _kept_by(container: Container) -> Key:
-    return container.id, bool(container.cpu_quota)
+    return container.id, container.pid, bool(container.cpu_quota)
 
 
 def _folders(container: Container) -> tuple[str, ...]:
