@@ -190,10 +190,10 @@ class ProbeTarget:
     service: str
     colour: str = ""
     timeout: float = 2.0
-    interval: float | None = None  # None: in each scrape
     health_json: bool = False
     json_values: tuple[str, ...] = ()
     module: Module = Module()
+    interval: float | None = None  # None: in each scrape
 
 
 @dataclass(frozen=True, slots=True)
