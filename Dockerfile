@@ -9,6 +9,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 COPY remediator remediator
+COPY docs/runbooks docs/runbooks
 RUN python3 -m pip wheel --no-cache-dir --disable-pip-version-check --no-deps -w /wheel .
 
 FROM ${PYTHON_IMAGE}

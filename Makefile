@@ -7,7 +7,7 @@ export STACKMEDIC_STATE := $(STATE)
 
 HISTORIES ?= 10000
 
-.PHONY: help venv tools images check fix unit simulate contract integration e2e test demo demo-down bench docs lock dashboards golden
+.PHONY: help venv tools images check fix unit simulate contract integration browser screenshots chromium e2e test demo demo-down bench docs lock dashboards pictures golden mutants
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,13 +45,25 @@ unit: venv tools  ## tests that need no server
 simulate: venv  ## the remediator through HISTORIES=10000 random days; `make test` plays 300 of them
 	$(PY) -m pytest tests/simulation/test_histories.py -k invariants --histories $(HISTORIES)
 
+mutants: venv tools  ## the alert rules with one thing changed, more than 1000 times; `make test` plays one in 25
+	$(PY) -m pytest tests/mutation --one-mutant-in 1 -s
+
 integration: venv tools images  ## tests against real Docker, Postgres, Redis, nginx, Prometheus, Alertmanager
 	$(PY) -m pytest tests/integration
+
+chromium:
+	@command -v chromium >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null)
+
+browser: venv tools images chromium  ## the console in Debian's Chromium, and its accessibility
+	$(PY) -m pytest tests/browser
+
+screenshots: venv chromium  ## take the pictures in docs/console again
+	$(PY) -m pytest tests/browser/test_looks.py --screenshots docs/console
 
 e2e: venv tools images  ## the whole stack: break it, see it mended
 	$(PY) -m pytest tests/e2e
 
-test: check images  ## everything; installs and starts what it needs
+test: check images chromium  ## everything; installs and starts what it needs
 	$(PY) -m pytest
 
 demo: venv  ## bring up the stack and the monitoring, break things, see each mended
@@ -73,6 +85,10 @@ lock: venv  ## resolve pyproject.toml into the lock files again
 
 dashboards: venv  ## generate grafana/dashboards/*.json again
 	$(PY) -m grafana.generate
+
+pictures: venv  ## draw docs/dashboards/*.png over a running `make demo`; wants node, npm, chromium, pngquant
+	cd grafana/preview && npm ci && npm run build
+	$(PY) -m grafana.preview.pictures
 
 golden: venv  ## rewrite the golden files from what the code does now
 	$(PY) -m pytest tests/golden tests/unit --golden-update

@@ -93,6 +93,11 @@ def _addresses(world: World) -> None:
         f'  incidents     curl -H "Authorization: Bearer $(cat {token})" '
         f"{world.url(ports.remediator, '/api/v1/incidents')}"
     )
+    password = (world.secrets / "console_password").read_text().strip()
+    console.print(
+        f"  console       {world.url(ports.remediator, '/console/')} "
+        f"as {monitoring.CONSOLE_ACCOUNT} with {password}"
+    )
     console.print("  remove it all with: make demo-down")
 
 

@@ -6,7 +6,7 @@ looked at here, from outside, without believing the remediator.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -102,9 +102,26 @@ def watching(world: World) -> bool:
 
 
 def quiet(world: World) -> bool:
-    """Nothing that can be mended is firing, and no incident is open."""
+    """Nothing that can be mended is firing, and every incident is over."""
+    return not unrest(world)
+
+
+def unrest(world: World) -> list[str]:
+    """What there is to mend now, and what is being mended."""
     mendable = asked(world, 'ALERTS{remediation!="",remediation!="manual"}')
-    return not mendable and all(i["state"] == "closed" for i in incidents(world))
+    told = [series["metric"] for series in mendable]
+    alerts = [f"{m['alertname']} on {m.get('service')} is {m['alertstate']}" for m in told]
+    return alerts + [
+        f"incident {i['id']} on {i['target']} is {i['state']}"
+        for i in incidents(world)
+        if not _is_over(i)
+    ]
+
+
+def _is_over(incident: Mapping[str, Any]) -> bool:
+    """One that a human was called for is left open for them a while after its end."""
+    ended = all(alert["status"] == "resolved" for alert in incident["alerts"])
+    return incident["state"] == "closed" or bool(incident["escalated"] and ended)
 
 
 def serving(world: World) -> bool:
@@ -119,7 +136,10 @@ def serving(world: World) -> bool:
 def run_fault(world: World, fault: Fault) -> Mended:
     """Strike, wait until the remediator says verified and the proof holds, read the times."""
     fault.prepare(world)
-    until(lambda: quiet(world), "the stack to be quiet before the next fault")
+    try:
+        until(lambda: quiet(world), "the stack to be quiet before the next fault")
+    except NotMendedError as error:
+        raise NotMendedError(f"{error}; {', '.join(unrest(world))}") from None
     before = {incident["id"] for incident in incidents(world)}
     struck = datetime.now(UTC)
     fault.strike(world)

@@ -51,7 +51,7 @@ PROGRAM_FILES = (
     "LICENSE",
     "demo/compose-requirements.txt",
 )
-PROGRAM_PACKAGES = ("exporter", "remediator")
+PROGRAM_PACKAGES = ("exporter", "remediator", "docs/runbooks")
 # Passed on, so that builds reach the outside as this host does.
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from demo.render import REPO, render
 from demo.world import World
+from remediator.web.console.accounts import hashed
 
 # A dump as pg_dump writes it. The title is random, so that what is packed is still a backup's
 # smallest size.
@@ -25,6 +26,7 @@ COPY public.lessons (title) FROM stdin;
 \\.
 -- PostgreSQL database dump complete
 """
+CONSOLE_ACCOUNT = "demo"
 REMEDIATOR_USER = 10001  # of the image; it writes the live colour
 
 
@@ -34,6 +36,7 @@ def up(world: World, compose: Sequence[str], images: Mapping[str, str], data_roo
         shutil.rmtree(world.config)
     render(world.stack, world.config)
     _make_secrets(world)
+    _make_accounts(world)
     _make_files(world)
     for folder in (world.live, world.backups / "verification"):
         os.chown(folder, REMEDIATOR_USER, -1)
@@ -56,12 +59,28 @@ def _make_secrets(world: World) -> None:
     for name, value in {
         "remediator_token": random.token_urlsafe(32),
         "slack_webhook_url": "http://pager:8080/incidents",
+        "slack_deployments_webhook_url": "http://pager:8080/deployments",
+        "pager_token": random.token_urlsafe(32),
+        "smtp_password": random.token_urlsafe(32),
         "grafana_admin_password": random.token_urlsafe(16),
     }.items():
         path = world.secrets / name
         if not path.exists():
             path.write_text(value + "\n")
             path.chmod(0o444)  # read by containers under other users; the folder above is root's
+
+
+def _make_accounts(world: World) -> None:
+    """One account of the console; its password beside the other secrets, to be shown."""
+    folder = world.secrets / "console"
+    folder.mkdir(exist_ok=True)
+    password, accounts = world.secrets / "console_password", folder / "accounts.yml"
+    if accounts.exists():
+        return
+    password.write_text(random.token_urlsafe(12) + "\n")
+    hash_ = hashed(password.read_text().strip())
+    accounts.write_text(f"{CONSOLE_ACCOUNT}: {{role: operator, password: '{hash_}'}}\n")
+    accounts.chmod(0o444)
 
 
 def _make_files(world: World) -> None:
@@ -98,11 +117,14 @@ def _compose(
         "BACKUP_DIR": str(world.backups),
         "VERIFICATION_DIR": str(world.backups / "verification"),
         "SECRETS_DIR": str(world.secrets),
+        "CONSOLE_DIR": str(world.secrets / "console"),
         "EXPORTER_CONFIG": str(world.config / "exporter.yml"),
         "REMEDIATOR_CONFIG": str(world.config / "remediator.yml"),
         "PROMETHEUS_CONFIG": str(world.config / "prometheus.yml"),
         "RULES_DIR": str(world.config / "rules"),
         "ALERTMANAGER_CONFIG": str(world.config / "alertmanager.yml"),
+        "ALERTMANAGER_URL": world.url(ports.alertmanager, ""),
+        "ONCALL_CONFIG": str(world.config / "oncall.yml"),
         "ENGINE_RO_CONF": str(world.config / "engine-ro.conf"),
         "ENGINE_RW_CONF": str(world.config / "engine-rw.conf"),
         "EXPORTER_PORT": str(ports.exporter),

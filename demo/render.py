@@ -6,10 +6,14 @@ times change, and every change is one line of a table here.
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from remediator.config_oncall import load_oncall
+from remediator.oncall_intervals import compiled, replaced
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -21,7 +25,7 @@ SHIPPED: Mapping[str, str] = {
     "engine-ro.conf": "exporter/engine-ro.conf",
     "engine-rw.conf": "remediator/engine-rw.conf",
     "prometheus.yml": "alert_rules/prometheus.yml",
-    "alertmanager.yml": "alert_rules/alertmanager.yml",
+    "oncall.yml": "alert_rules/oncall.yml",
 }
 
 # How long a fault must last before it is believed. Production waits a minute or more; the
@@ -59,9 +63,28 @@ def render(stack: str, folder: Path) -> None:
     rules.mkdir(parents=True, exist_ok=True)
     for name, source in SHIPPED.items():
         _write(folder / name, PREFIX.sub(stack, (REPO / source).read_text()), FASTER.get(name))
+    _write(folder / "alertmanager.yml", _alertmanager(folder), _faster_alertmanager)
     for source_path in sorted((REPO / "alert_rules" / "rules").glob("*.yml")):
         text = PREFIX.sub(stack, source_path.read_text())
         _write(rules / source_path.name, text, _faster_rules)
+
+
+def _alertmanager(folder: Path) -> str:
+    """The shipped file with the rota of the copy, which covers today, whenever that is."""
+    own = load_oncall(folder / "oncall.yml")
+    text = (REPO / "alert_rules" / "alertmanager.yml").read_text()
+    new = replaced(text, compiled(own.rota, own.zone_name))
+    if new is None:
+        raise ValueError("alertmanager.yml has no section for the rota")
+    return new
+
+
+def _this_year(document: Any) -> None:  # noqa: ANN401 - a YAML document
+    today = datetime.now(UTC).date()
+    monday = today - timedelta(days=today.weekday() + 7)
+    (stretch,) = document["rota"]
+    stretch["from"] = monday
+    document |= {"ends": monday + timedelta(weeks=53), "overrides": [], "holidays": []}
 
 
 def _write(path: Path, text: str, change: Callable[[Any], None] | None) -> None:
@@ -105,18 +128,28 @@ def _faster_prometheus(document: Any) -> None:  # noqa: ANN401 - a YAML document
 
 def _faster_alertmanager(document: Any) -> None:  # noqa: ANN401 - a YAML document
     def visit(route: dict[str, Any]) -> None:
-        # The grace that a P1 gives the remediator stays, in proportion.
-        route["group_wait"] = "15s" if route.get("group_wait") == "2m" else "0s"
-        route["group_interval"] = "1s"
+        # The grace that a P1 gives the remediator stays, in proportion. A route without waits of
+        # its own has those of its parent.
+        if "group_wait" in route:
+            route["group_wait"] = "15s" if route["group_wait"] in {"2m", "15s"} else "0s"
+        if "group_interval" in route:
+            route["group_interval"] = "1s"
         for child in route.get("routes", []):
             visit(child)
 
     visit(document["route"])
+    # The demo's pager stands where Slack, pagers and the mail server would.
+    document["global"] |= {"smtp_smarthost": "pager:2525", "smtp_require_tls": False}
+    del document["global"]["smtp_auth_username"], document["global"]["smtp_auth_password_file"]
+    for receiver in document["receivers"]:
+        for hook in receiver.get("webhook_configs", []):
+            hook["url"] = hook["url"].replace("https://pager.piano-tutor.com", "http://pager:8080")
 
 
 def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
     document["mode"] = "auto"
     document["reconcile_interval"] = "2s"
+    document["console"] = {"accounts_file": "/etc/stackmedic/console/accounts.yml"}
     document["prometheus"]["steady"] = "3s"
     document["dependency_settle"] = "10s"
     document["runbooks"] = [r for r in document["runbooks"] if r["id"] not in BEYOND_THE_COPY]
@@ -134,5 +167,5 @@ def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
 FASTER: Mapping[str, Callable[[Any], None]] = {
     "remediator.yml": _faster_remediator,
     "prometheus.yml": _faster_prometheus,
-    "alertmanager.yml": _faster_alertmanager,
+    "oncall.yml": _this_year,
 }

@@ -117,8 +117,9 @@ def annotations() -> tuple[build.AnnotationQuery, ...]:
         .enable(enable=True)
         .icon_color(RED)
         .expr(
-            "max by (alertname, service, severity)"
-            ' (ALERTS{alertstate="firing",severity=~"P0|P1"}) > 0'
+            # Also one that fired between two steps.
+            "max by (alertname, service, severity) (max_over_time("
+            'ALERTS{alertstate="firing",severity=~"P0|P1"}[$__interval])) > 0'
         )
         .title_format("{{severity}} {{alertname}}")
         .text_format("{{service}}"),

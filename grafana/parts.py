@@ -31,6 +31,7 @@ from grafana_foundation_sdk.models.common import (
     LegendDisplayMode,
     LegendPlacement,
     StackingMode,
+    TableCellHeight,
     VisibilityMode,
     VizOrientation,
 )
@@ -44,12 +45,30 @@ SERVICE = 'service=~"$service"'
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "text"
 DARK_RED = "dark-red"
 
+BARS = 120
+WIDE_ENOUGH = 170  # pixels, for a number and its unit; names share the rest
+
 Query = prometheus.Dataquery
 Words = Mapping[str, tuple[str, str]]
 Steps = build.ThresholdsConfig
 AnyPanel = stat.Panel | bargauge.Panel | graph.Panel | statetimeline.Panel | table.Panel
 P = TypeVar("P", stat.Panel, bargauge.Panel, graph.Panel, statetimeline.Panel, table.Panel)
 
+# How runs end: the good ones green, those that need a human red.
+OUTCOMES = {
+    "effective": GREEN,
+    "held": "dark-green",
+    "recurred": ORANGE,
+    "ineffective": RED,
+    "inconclusive": "light-red",
+    "failed": DARK_RED,
+    "interrupted": "purple",
+    "cancelled": GREY,
+    "aborted": "dark-purple",
+    "blocked": YELLOW,
+    "awaiting_approval": BLUE,
+    "skipped": "light-blue",
+}
 GOOD_OR_BAD: Words = {"1": ("good", GREEN), "0": ("FAILING", RED)}
 
 # -- queries ----------------------------------------------------------------------------------
@@ -68,6 +87,14 @@ def now(expr: str, legend: str = "") -> Query:
 def row(expr: str) -> Query:
     """Its value now, one row of a table for each series."""
     return now(expr).format(PromQueryFormat.TABLE)
+
+
+def most(number: int, expr: str, by: str, counter: str) -> str:
+    """Those whose counter grew most in the range; topk of a rate chooses anew at each step."""
+    return (
+        f"{expr} and on ({by})"
+        f" topk({number}, sum by ({by}) (increase({counter}[$__range] @ end())))"
+    )
 
 
 def place_of(metric: str, label: str, words: Sequence[str], by: str = "service") -> str:
@@ -112,6 +139,18 @@ def words(texts: Words) -> list[model.ValueMapping]:
             }
         )
     ]
+
+
+def painted(panel: P, colours: Mapping[str, str]) -> P:
+    """Series by name in their own colour; /a pattern/ has shades of one."""
+    for name, colour in colours.items():
+        if name.startswith("/"):
+            how = model.DynamicConfigValue("color", {"mode": "shades", "fixedColor": colour})
+            panel = panel.override_by_regexp(name, [how])
+        else:
+            how = model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
+            panel = panel.override_by_name(name, [how])
+    return panel
 
 
 # -- links ------------------------------------------------------------------------------------
@@ -229,9 +268,15 @@ def stacked(
     unit: str = "short",
     explains: Sequence[str] = (),
 ) -> graph.Panel:
-    """Counted things, one bar for each interval."""
+    """Counted things, one bar for each interval.
+
+    From a minute on $__rate_interval is hardly longer than the interval: bars do not overlap.
+    """
     return (
         lines(name, text, *targets, unit=unit, explains=explains)
+        .interval("1m")
+        .max_data_points(BARS)
+        .axis_soft_max(1)
         .draw_style(GraphDrawStyle.BARS)
         .fill_opacity(60)
         .stacking(StackingConfig().mode(StackingMode.NORMAL))
@@ -300,7 +345,18 @@ def rows(
 
     `units` and `links` are by heading; `sort` is a heading and whether the largest is first.
     """
-    panel = _panel(table.Panel(), name, text, targets, explains).span(24).height(8).unit("short")
+    panel = (
+        _panel(table.Panel(), name, text, targets, explains)
+        .span(24)
+        .height(8)
+        .unit("short")
+        .cell_height(TableCellHeight.SM)
+    )
+    numbers = [heading for field, heading in columns.items() if field.startswith("Value")]
+    for heading in numbers if len(numbers) < len(columns) else ():
+        panel = panel.override_by_name(
+            heading, [model.DynamicConfigValue("custom.width", WIDE_ENOUGH)]
+        )
     if len(targets) > 1:
         panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     panel = panel.with_transformation(

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 MAX_LABELS = 64
 MAX_LABEL_CHARS = 4096
+MINOR = frozenset({"P2", "P3", "none"})
+"""Severities of alerts that do not explain why what depends on their service is broken."""
 _STRINGS = frozenset({str})
 _FINGERPRINT = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
 

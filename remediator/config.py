@@ -4,15 +4,13 @@ Rule: nothing starts on a config with a mistake, and one look names all of them.
 """
 
 import zoneinfo
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
-from typing_extensions import override
 
 from remediator.actions import ActionType
 from remediator.breaker import BreakerLimits
@@ -24,6 +22,8 @@ from remediator.checks import (
     RunningCheck,
     Verification,
 )
+from remediator.config_console import ConsoleSection
+from remediator.config_files import mapping, read
 from remediator.config_guards import WindowSection
 from remediator.config_humans import (
     ActiveUsersSection,
@@ -84,6 +84,7 @@ class Config:
     exporter_url: str
     docker_url: str
     external_url: str
+    oncall_file: Path | None
     reconcile_interval_seconds: float
     dependency_settle_seconds: float
     retention_seconds: float
@@ -91,6 +92,7 @@ class Config:
     heartbeat: HeartbeatSection | None
     github: GithubSection | None
     active_users: ActiveUsersSection | None = None
+    console: ConsoleSection | None = None
 
 
 def load_config(
@@ -100,34 +102,15 @@ def load_config(
 
     Errors: ConfigError, with every mistake.
     """
-    keys = _read(path)
+    keys = read(path)
     if profile is None:
         return _parsed(keys, str(path), actions)
-    return _parsed(keys | _read(profile), f"{path} with {profile}", actions)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [Mistake("", f"cannot be read: {error}")]) from error
-    return _mapping(text, str(path))
+    return _parsed(keys | read(profile), f"{path} with {profile}", actions)
 
 
 def parse_config(text: str, source: str, actions: Mapping[str, ActionType]) -> Config:
     """Errors: ConfigError, with every mistake."""
-    return _parsed(_mapping(text, source), source, actions)
-
-
-def _mapping(text: str, source: str) -> dict[str, Any]:
-    try:
-        raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError(source, [Mistake("", f"is not YAML: {problem}")]) from error
-    if not isinstance(raw, dict):
-        raise ConfigError(source, [Mistake("", "must be a mapping of keys to values")])
-    return raw
+    return _parsed(mapping(text, source), source, actions)
 
 
 def _parsed(raw: dict[str, Any], source: str, actions: Mapping[str, ActionType]) -> Config:
@@ -141,22 +124,6 @@ def _parsed(raw: dict[str, Any], source: str, actions: Mapping[str, ActionType])
     if file is None or mistakes:
         raise ConfigError(source, mistakes)
     return _build(file)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses a key written twice; PyYAML alone keeps the last silently."""
-
-    @override
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is written twice", key.start_mark
-                )
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 # -- building: every value is checked already -------------------------------------------
@@ -178,12 +145,14 @@ def _build(file: ConfigFile) -> Config:
         exporter_url=file.exporter.url,
         docker_url=file.docker.url,
         external_url=file.external_url,
+        oncall_file=Path(file.oncall_file) if file.oncall_file else None,
         reconcile_interval_seconds=file.reconcile_interval,
         dependency_settle_seconds=file.dependency_settle,
         retention_seconds=file.retention,
         watchdog=file.watchdog,
         heartbeat=file.heartbeat,
         github=file.github,
+        console=file.console,
         active_users=file.active_users,
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from remediator.config_console import ConsoleSection
 from remediator.config_guards import (
     ApprovalSection,
     BreakerSection,
@@ -304,6 +305,8 @@ class ConfigFile(Section):
     """Prometheus is asked what fires at least this often."""
     dependency_settle: Seconds = 30.0
     """A dependency counts as broken until it has been quiet for this long."""
+    oncall_file: str | None = None
+    """The rota, oncall.yml; who is on call is then told as a metric."""
     retention: Annotated[Seconds, Field(ge=7 * 24 * 3600)] = 400 * 24 * 3600.0
     """How long closed incidents are remembered; what guards still count stays longer."""
     watchdog: WatchdogSection | None = None
@@ -312,6 +315,8 @@ class ConfigFile(Section):
     """An outside service that calls when the remediator is silent."""
     github: GithubSection | None = None
     """Where an issue is written about an incident that was not mended or came back."""
+    console: ConsoleSection | None = None
+    """The web page for the person on call; without it there is none."""
     active_users: ActiveUsersSection | None = None
     """What the morning check counts as users; without it, the keys of Redis' database 0."""
     limits: GlobalLimits = GlobalLimits()

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from remediator import breaker, maintenance
 from remediator.journal import JournalUnavailable, Opened, Records
+from remediator.oncall import Rota
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
 from remediator.policy import Mode, Policy
@@ -275,6 +276,32 @@ class MaintenanceGauges(Collector):
                 continue
             family.add_metric([key], found.until.timestamp() if found else 0)
         yield family
+
+
+class OncallGauges(Collector):
+    """Read from the rota at each scrape; one that cannot be used has no series."""
+
+    def __init__(self, rota: Callable[[], Rota | None], clock: Callable[[], datetime]) -> None:
+        self._rota, self._clock = rota, clock
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        current = GaugeMetricFamily(
+            "oncall_current",
+            "1 for the team that is on call now, 0 for the others.",
+            labels=["team"],
+        )
+        ends = GaugeMetricFamily(
+            "oncall_ends_timestamp_seconds", "When the rota ends: nobody is on call after it."
+        )
+        rota = self._rota()
+        if rota is not None:
+            turn = rota.turn(self._clock())
+            for team in rota.teams:
+                current.add_metric([team], 1 if turn and turn.team == team else 0)
+            ends.add_metric([], rota.ends.timestamp())
+        yield current
+        yield ends
 
 
 class BreakerGauges(Collector):

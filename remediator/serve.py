@@ -40,8 +40,9 @@ from remediator.journal import (
     RunOrders,
 )
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, OncallGauges, RunGauges
 from remediator.notify import AlertmanagerPager
+from remediator.oncall import Rota
 from remediator.operate import Desk
 from remediator.outcomes import Reason, State
 from remediator.pages import Pages
@@ -51,11 +52,13 @@ from remediator.ports import Action, Stopped
 from remediator.process import log_to_stderr, tune
 from remediator.prometheus import Prometheus
 from remediator.reconcile import Reconciler
+from remediator.rota_file import RotaFile
 from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
 from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
+from remediator.web.console.opening import open_gate
 from remediator.web.serving import serving
 from remediator.worker import Duties, Worker
 
@@ -135,6 +138,8 @@ def _serve(config: Config, token: bytes) -> None:
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(MaintenanceGauges(config.policy.topology))
+        rota = RotaFile(config.oncall_file).rota
+        metrics.registry.register(OncallGauges(rota, _now))
         metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
         left = runs.interrupt_all(_now())
         if left:
@@ -143,14 +148,8 @@ def _serve(config: Config, token: bytes) -> None:
         worker = _worker(config, journal, metrics, eyes, stop=stop, stack=stack)
         nudge.page = worker.page
         desk = _desk(config, journal, metrics, eyes, worker)
-        parts = Parts(
-            desk=desk,
-            token=token,
-            max_body_bytes=config.max_body_bytes,
-            intake=journal.intake,
-            external_url=config.external_url,
-        )
-        server = serving(create_app(parts), config.host, config.port, config.max_body_bytes)
+        app = create_app(_parts(config, token, desk, journal.intake, rota))
+        server = serving(app, config.host, config.port, config.max_body_bytes)
         with suppress(SystemExit):  # by _leave
             # Before the first word that it runs: whoever waits for that may stop it at once.
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,6 +162,20 @@ def _serve(config: Config, token: bytes) -> None:
         server.close()
         if not worker.stop(DRAIN_SECONDS):
             log.warning("a step is still under way; it will be looked at on the next start")
+
+
+def _parts(
+    config: Config, token: bytes, desk: Desk, intake: Intake, rota: Callable[[], Rota | None]
+) -> Parts:
+    return Parts(
+        desk=desk,
+        token=token,
+        max_body_bytes=config.max_body_bytes,
+        intake=intake,
+        external_url=config.external_url,
+        console=open_gate(config.console, config.state_file, config.external_url, _now),
+        on_call=rota if config.oncall_file else None,
+    )
 
 
 def _leave(stop: threading.Event, _number: int, _frame: FrameType | None) -> None:

@@ -16,6 +16,8 @@ from remediator.ports import Alerts, AlertState, NotifiedAlert, Transient
 
 log = logging.getLogger(__name__)
 
+IN_PROGRESS = "RemediationInProgress"
+"""Tells that we are at work, so that no human is woken up: it must not stop our next rung."""
 _TIMEOUT_SECONDS = 3.0
 
 
@@ -45,14 +47,15 @@ class _Status(pydantic.BaseModel):
     silencedBy: list[str]  # noqa: N815 - Alertmanager's name
     inhibitedBy: list[str]  # noqa: N815
 
-    @property
-    def muted(self) -> Reason | None:
+    def muted(self, ours: set[str]) -> Reason | None:
+        """`ours`: fingerprints of the alerts whose inhibition is not meant for us."""
         if self.silencedBy:
             return Reason.SILENCED
-        return Reason.INHIBITED if self.inhibitedBy else None
+        return Reason.INHIBITED if set(self.inhibitedBy) - ours else None
 
 
 class _Alert(pydantic.BaseModel):
+    fingerprint: str
     labels: dict[str, str]
     status: _Status
 
@@ -75,7 +78,8 @@ class AlertmanagerAlerts:
             raise Transient(
                 f"cannot ask Alertmanager at {self._url} what is silenced: {str(error)[:300]}"
             ) from error
-        return tuple(NotifiedAlert(alert.labels, alert.status.muted) for alert in alerts)
+        ours = {one.fingerprint for one in alerts if one.labels.get("alertname") == IN_PROGRESS}
+        return tuple(NotifiedAlert(alert.labels, alert.status.muted(ours)) for alert in alerts)
 
     def close(self) -> None:
         self._client.close()

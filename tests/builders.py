@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from remediator.checks import AlertCleared, ProbesCheck, Verification
 from remediator.journal import Calls, Database, Intake, Orders, Records, RunLog, RunOrders
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
+from remediator.oncall import BusinessHours, Rota, Turn
 from remediator.operate import Desk
 from remediator.pages import Pages
 from remediator.pipeline import Ports, RunJournal, remediate
@@ -24,6 +25,17 @@ from tests.fakes import START, FakeActions, FakeAlerts, FakeClock, FakePager, Sc
 DOWN = {"alertname": "ServiceDown", "service": "web"}
 DB_DOWN = {"alertname": "DatabaseDown", "service": "db"}
 FULL = {"alertname": "CacheFull", "service": "cache"}
+
+
+def a_rota() -> Rota:
+    """Two weeks from the morning of START on."""
+    begins, week = START.replace(hour=8), timedelta(weeks=1)
+    turns = (
+        Turn("a", begins, begins + week),
+        Turn("b", begins + week, begins + 2 * week, why="a swap"),
+    )
+    hours = BusinessHours((0, 1, 2, 3, 4), time(9), time(18))
+    return Rota({"a": "Team A", "b": "Team B"}, UTC, turns, hours)
 
 
 def a_runbook(name: str, **changes: Any) -> Runbook:  # noqa: ANN401 - the fields of a Runbook
@@ -227,4 +239,15 @@ def a_desk(loop: Loop, **changes: Any) -> Desk:  # noqa: ANN401 - the fields of 
     return Desk(**fields | changes)
 
 
-__all__ = ["DB_DOWN", "DOWN", "FULL", "START", "Loop", "a_body", "a_desk", "a_policy", "a_runbook"]
+__all__ = [
+    "DB_DOWN",
+    "DOWN",
+    "FULL",
+    "START",
+    "Loop",
+    "a_body",
+    "a_desk",
+    "a_policy",
+    "a_rota",
+    "a_runbook",
+]

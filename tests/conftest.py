@@ -14,8 +14,10 @@ SERVER_TIERS = ("integration", "e2e")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="rewrite the golden files")
+    parser.addoption("--screenshots", help="the folder to keep pictures of the console in")
     parser.addoption("--histories", type=int, default=300, help="random histories to simulate")
     parser.addoption("--first-seed", type=int, default=0, help="the seed of the first of them")
+    parser.addoption("--one-mutant-in", type=int, default=25, help="of the changed alert rules")
     parser.addoption(
         "--kills", type=int, default=25, help="how often the remediator is killed at random"
     )
@@ -46,9 +48,20 @@ def golden_update(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
+def screenshots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    kept = request.config.getoption("--screenshots")
+    return Path(kept) if kept else tmp_path
+
+
+@pytest.fixture
 def histories(request: pytest.FixtureRequest) -> range:
     first = request.config.getoption("--first-seed")
     return range(first, first + request.config.getoption("--histories"))
+
+
+@pytest.fixture(scope="session")
+def one_mutant_in(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--one-mutant-in"))
 
 
 @pytest.fixture(scope="session")

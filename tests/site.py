@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.test import TestResponse
 
+from remediator.config_console import ConsoleSection
 from remediator.metrics import BreakerGauges, RunGauges
 from remediator.policy import Policy
 from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
+from remediator.web.console.opening import open_gate
 from tests.builders import Loop, a_desk, a_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask.testing import FlaskClient
+
+    from remediator.oncall import Rota
 
 TOKEN = "correct-horse"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -26,11 +30,19 @@ MAX_BODY = 1024 * 1024
 class Site:
     """The application on a real journal; `woken` counts how often the worker was, by `on_wake`."""
 
-    def __init__(self, path: Path, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        policy: Policy | None = None,
+        console: ConsoleSection | None = None,
+        *,
+        has_rota: bool = False,
+    ) -> None:
         self.loop = Loop(path, policy=policy or a_policy())
         self.woken = 0
         self.on_wake: Callable[[], None] = lambda: None
         self.late = False
+        self.rota: Rota | None = None
         self.watchdog = Watchdog("Watchdog", timedelta(minutes=5), self.loop.clock())
         self.loop.metrics.watch(lambda: self.watchdog.seen_at)
         self.loop.metrics.registry.register(RunGauges(self.loop.records, self.loop.policy.topology))
@@ -46,6 +58,8 @@ class Site:
                 max_body_bytes=MAX_BODY,
                 intake=self.loop.intake,
                 external_url="http://remediator/",
+                console=open_gate(console, path, "http://remediator/", self.loop.clock),
+                on_call=(lambda: self.rota) if has_rota else None,
             )
         ).test_client()
 

@@ -3,15 +3,19 @@
 from grafana import runbook
 from grafana.board import Board
 from grafana.parts import (
+    BLUE,
     GREEN,
     GREY,
     NONE_IS_GOOD,
     RED,
     SERVICE,
     YELLOW,
+    bands,
+    label,
     lines,
     now,
     number,
+    painted,
     query,
     row,
     rows,
@@ -32,29 +36,29 @@ IS_IT_WELL = (
         now('max(up{job="stackmedic-exporter"}) or vector(0)'),
         UP,
         explains=["ExporterDown"],
-    ).span(4),
+    ).span(3),
     word(
         (2, "Remediator"),
         "Whether Prometheus could scrape it. Without it humans are told and nothing is mended.",
         now('max(up{job="stackmedic-remediator"}) or vector(0)'),
         UP,
         explains=["RemediatorDown"],
-    ).span(4),
+    ).span(3),
     number(
         (3, "Watchdog seen"),
         "How long ago the alert that always fires came all the way to the remediator.",
         now("time() - max(remediator_watchdog_last_seen_timestamp_seconds)"),
         unit="s",
-        colours=steps((None, GREEN), (120, YELLOW), (runbook.WATCHDOG_SECONDS, RED)),
+        colours=bands(runbook.WATCHDOG_SECONDS),
         explains=["WatchdogMissing"],
-    ).span(4),
+    ).span(3),
     number(
-        (4, "Notifications failed, 1 h"),
+        (4, "Sends failed, 1 h"),
         "Messages that Alertmanager could not deliver.",
         now(f"sum(increase({MANAGER}_failed_total[1h]))"),
         colours=NONE_IS_GOOD,
     )
-    .span(4)
+    .span(3)
     .decimals(0),
     number(
         (5, "Rules failed, 1 h"),
@@ -63,8 +67,27 @@ IS_IT_WELL = (
         colours=NONE_IS_GOOD,
         explains=["PrometheusRuleFailures"],
     )
-    .span(4)
+    .span(3)
     .decimals(0),
+    label(
+        (6, "On call now"),
+        "The team that is called, by the rota.",
+        now("oncall_current == 1", "{{team}}"),
+        explains=["OnCallNobody"],
+    )
+    .span(3)
+    .no_value("no rota"),
+    number(
+        (7, "Rota ends in"),
+        "After it nobody is on call but the fallback.",
+        now("min(oncall_ends_timestamp_seconds) - time()"),
+        unit="s",
+        colours=steps((None, RED), (7 * runbook.DAY, YELLOW), (28 * runbook.DAY, GREEN)),
+        explains=["OnCallRotaEnding"],
+    )
+    .span(3)
+    .decimals(0)
+    .no_value("no rota"),
     word(
         (8, "Configurations"),
         "Whether Prometheus, Alertmanager and the exporter run on the files as they are.",
@@ -74,8 +97,12 @@ IS_IT_WELL = (
             " or stackmedic_config_last_reload_successful)"
         ),
         {"1": ("in force", GREEN), "0": ("REFUSED", RED)},
-        explains=["AlertmanagerConfigReloadFailed", "PrometheusConfigReloadFailed"],
-    ).span(4),
+        explains=[
+            "AlertmanagerConfigReloadFailed",
+            "PrometheusConfigReloadFailed",
+            "ExporterConfigReloadFailed",
+        ],
+    ).span(3),
 )
 
 WHAT_IS_WRONG = (
@@ -91,48 +118,62 @@ WHAT_IS_WRONG = (
         explains=["Watchdog"],
     )
     .span(24)
-    .height(9)
+    .height(14)
     .span_nulls(span_nulls=False),
     timeline(
         (17, "Scrapes"),
         "Whether Prometheus could read each target.",
         query("min by (job, instance) (up)", "{{job}} {{instance}}"),
         texts=UP,
-        explains=["TargetDown"],
+        explains=["TargetDown", "AlertmanagerDown"],
     ),
     timeline(
         (10, "Collectors"),
         "Whether the exporter could read each of its sources.",
         query("min by (collector) (stackmedic_scrape_collector_success)", "{{collector}}"),
-        explains=["CollectorFailing", "CollectorStale"],
+        explains=["CollectorFailing"],
     ),
     timeline(
+        (16, "On call"),
+        "Which team was called when.",
+        query("max by (team) (oncall_current)", "{{team}}"),
+        texts={"0": ("off", GREY), "1": ("on call", BLUE)},
+    )
+    .span(24)
+    .height(5)
+    .no_value("no rota"),
+    timeline(
         (15, "Escalations"),
-        "Pages that nobody acknowledged and that went on to the lead, and to the CTO.",
+        "Pages that nobody acknowledged in time and that went on to the next person.",
         query(
-            'max by (alertname, service) (ALERTS{escalation=~"lead|cto"})'
-            ' or 0 * max(up{job="prometheus"})',
+            "max by (alertname, service)"
+            ' (ALERTS{alertstate="firing",alertname=~"P[01]Unacknowledged.+"})'
+            ' or label_replace(0 * max(up{job="prometheus"}), "alertname", "none", "", "")',
             "{{alertname}} {{service}}",
         ),
         texts={"0": ("none", GREY), "1": ("ESCALATED", RED)},
+        explains=["P0UnacknowledgedLead", "P0UnacknowledgedCto", "P1UnacknowledgedAgain"],
     )
     .span(24)
     .height(4),
 )
 
 HOW_MUCH = (
-    stacked(
-        (11, "Notifications, by way"),
-        "Sent, and failed.",
-        query(
-            f"sum by (integration) (increase({MANAGER}_total[$__rate_interval])) > 0",
-            "{{integration}} sent",
+    painted(
+        stacked(
+            (11, "Notifications, by way"),
+            "Sent, and failed.",
+            query(
+                f"sum by (integration) (increase({MANAGER}_total[$__rate_interval])) > 0",
+                "{{integration}} sent",
+            ),
+            query(
+                f"sum by (integration) (increase({MANAGER}_failed_total[$__rate_interval])) > 0",
+                "{{integration}} FAILED",
+            ),
+            explains=["AlertmanagerNotificationsFailing", "PrometheusNotificationsFailing"],
         ),
-        query(
-            f"sum by (integration) (increase({MANAGER}_failed_total[$__rate_interval])) > 0",
-            "{{integration}} FAILED",
-        ),
-        explains=["AlertmanagerNotificationsFailing"],
+        {"/ FAILED$/": RED},
     ),
     lines(
         (12, "Alerts told, and hidden"),
@@ -146,7 +187,9 @@ HOW_MUCH = (
         (13, "Rule evaluation"),
         "How long each group took. Longer than the interval means missed evaluations.",
         query(
-            "max by (rule_group) (prometheus_rule_group_last_duration_seconds)", "{{rule_group}}"
+            "max by (group) (label_replace(prometheus_rule_group_last_duration_seconds,"
+            ' "group", "$1", "rule_group", ".*;(.+)"))',
+            "{{group}}",
         ),
         unit="s",
     ),
@@ -172,23 +215,24 @@ HOW_MUCH = (
     ),
 )
 
+NOISE = f'{ALERT},alertname!="Watchdog"'
+
 WHICH_ONE = (
     rows(
         (14, "Noisiest alerts, 30 days"),
-        "How often each began, and how long it fired in all. One that nobody acts on should go.",
-        row(
-            "topk(20, sum by (alertname)"
-            f' (changes(ALERTS_FOR_STATE{{{ALERT},alertname!="Watchdog"}}[30d]) + 1))'
-        ),
+        "How often each began to wait or to fire, and how long it fired in all. One that nobody"
+        " acts on should go.",
+        row(f"topk(20, sum by (alertname) (changes(ALERTS_FOR_STATE{{{NOISE}}}[30d]) + 1))"),
         row(
             "sum by (alertname)"
-            f' (count_over_time(ALERTS{{{ALERT},alertstate="firing"}}[30d]))'
+            f' (count_over_time(ALERTS{{{NOISE},alertstate="firing"}}[30d]))'
             " * scalar(max(prometheus_rule_group_interval_seconds))"
+            f" or sum by (alertname) (0 * count_over_time(ALERTS{{{NOISE}}}[30d]))"
         ),
-        columns={"alertname": "Alert", "Value #A": "Times", "Value #B": "Fired for"},
+        columns={"alertname": "Alert", "Value #A": "Began", "Value #B": "Fired for"},
         units={"Fired for": "s"},
-        sort=("Times", True),
-    ),
+        sort=("Fired for", True),
+    ).height(10),
 )
 
 BOARD = Board(

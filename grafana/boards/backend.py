@@ -8,32 +8,37 @@ from grafana.board import Board
 from grafana.parts import (
     BLUE,
     GREEN,
+    GREY,
     RED,
     YELLOW,
+    bands,
     label,
     limited,
     lines,
     now,
     number,
+    painted,
     query,
     row,
     rows,
     stacked,
     steps,
     timeline,
+    words,
 )
 
-BUDGET = round(1 - runbook.SLO, 6)
-BURN = steps((None, GREEN), (runbook.BURN_SLOW, YELLOW), (runbook.BURN_FAST, RED))
-SLOW_SECONDS = steps((None, GREEN), (runbook.LATENCY_P95, RED))
+BURN = steps((None, GREEN), (runbook.BURN_PAGE_LONGER, YELLOW), (runbook.BURN_PAGE, RED))
+SLOW_SECONDS = bands(runbook.LATENCY)
+COLOURS = {"blue": BLUE, "green": GREEN}
 
-
+BUDGET = runbook.BUDGET
+USERS = 'job="backend",path=~"/api/.+"'
 FAILED = ',status=~"5.."'
 
 
 def requests(window: str, by: str = "", which: str = "") -> str:
     group = f" by ({by})" if by else ""
-    return f'sum{group} (increase(http_requests_total{{job="backend"{which}}}[{window}]))'
+    return f"sum{group} (increase(http_requests_total{{{USERS}{which}}}[{window}]))"
 
 
 def failed(window: str, by: str = "") -> str:
@@ -46,7 +51,7 @@ def slowest(quantile: float, by: str = "") -> str:
     group = f"le, {by}" if by else "le"
     return (
         f"histogram_quantile({quantile}, sum by ({group})"
-        ' (rate(http_request_duration_seconds_bucket{job="backend"}[$__rate_interval])))'
+        f" (rate(http_request_duration_seconds_bucket{{{USERS}}}[$__rate_interval])))"
     )
 
 
@@ -61,7 +66,7 @@ IS_IT_WELL = (
         "Colours whose /health/ready answers well; the live one must.",
         now('max by (colour) (probe_success{target=~"backend-.+-ready"})', "{{colour}}"),
         colours=steps((None, RED), (1, GREEN)),
-    ),
+    ).mappings(words({"1": ("yes", GREEN), "0": ("NO", RED)})),
     number(
         (3, "Requests a second"),
         "Of both colours.",
@@ -73,21 +78,21 @@ IS_IT_WELL = (
         "Share of the requests that the backend answered with 5xx.",
         now(failed("5m")),
         unit="percentunit",
-        colours=steps((None, GREEN), (BUDGET, YELLOW), (BUDGET * runbook.BURN_FAST, RED)),
+        colours=steps((None, GREEN), (BUDGET, YELLOW), (BUDGET * runbook.BURN_PAGE, RED)),
     ),
     number(
         (5, "Slowest 5 %, 5 min"),
         "They take at least that long.",
         now(
             "histogram_quantile(0.95, sum by (le)"
-            ' (increase(http_request_duration_seconds_bucket{job="backend"}[5m])))'
+            f" (increase(http_request_duration_seconds_bucket{{{USERS}}}[5m])))"
         ),
         unit="s",
         colours=SLOW_SECONDS,
     ),
     number(
         (6, "Error budget left, 30 days"),
-        f"Of the requests that may fail at {runbook.SLO:.1%} availability.",
+        f"Of the requests that may fail at {runbook.OBJECTIVE:.1%} availability.",
         now(f"1 - {failed('30d')} / {BUDGET}"),
         unit="percentunit",
         colours=steps((None, RED), (0, YELLOW), (0.25, GREEN)),
@@ -114,7 +119,8 @@ WHAT_IS_WRONG = (
         (17, "Colour that has the traffic"),
         "As nginx says. A change is a deployment, or a rollback.",
         query("max by (colour) (service_live_colour)", "{{colour}}"),
-        texts={"1": ("live", BLUE), "0": ("stands by", "text")},
+        texts={"1": ("live", BLUE), "0": ("stands by", GREY)},
+        explains=["ColourMismatch", "ColourSwitched"],
     )
     .span(24)
     .height(4),
@@ -130,7 +136,7 @@ HOW_MUCH = (
         limits=BURN,
         unit="short",
         explains=["BackendErrorBudgetBurnFast", "BackendErrorBudgetBurnSlow"],
-    ).axis_soft_max(runbook.BURN_FAST),
+    ).axis_soft_max(runbook.BURN_PAGE),
     limited(
         (10, "Latency"),
         "Half, 95 % and 99 % of the requests take no longer.",
@@ -141,20 +147,26 @@ HOW_MUCH = (
         unit="s",
         explains=["BackendLatencyHigh"],
     ),
-    lines(
-        (8, "Requests, blue and green"),
-        "Requests a second by colour; the one that stands by gets the probes alone.",
-        query(
-            'sum by (colour) (rate(http_requests_total{job="backend"}[$__rate_interval]))',
-            "{{colour}}",
+    painted(
+        lines(
+            (8, "Requests, blue and green"),
+            "Requests a second by colour; the one that stands by gets the probes alone.",
+            query(
+                f"sum by (colour) (rate(http_requests_total{{{USERS}}}[$__rate_interval]))",
+                "{{colour}}",
+            ),
+            unit="reqps",
         ),
-        unit="reqps",
+        COLOURS,
     ),
-    limited(
-        (9, "Failed requests, blue and green"),
-        "Share of the requests answered with 5xx, by colour.",
-        query(failed("5m", "colour"), "{{colour}}"),
-        limits=steps((None, GREEN), (BUDGET, YELLOW), (BUDGET * runbook.BURN_FAST, RED)),
+    painted(
+        limited(
+            (9, "Failed requests, blue and green"),
+            "Share of the requests answered with 5xx, by colour.",
+            query(failed("5m", "colour"), "{{colour}}"),
+            limits=steps((None, GREEN), (BUDGET, YELLOW), (BUDGET * runbook.BURN_PAGE, RED)),
+        ),
+        COLOURS,
     ),
     lines(
         (13, "Health components: latency"),
@@ -197,10 +209,10 @@ WHICH_ONE = (
     rows(
         (16, "Paths"),
         "Of an hour: how often, how slow, how many failed.",
-        row(f"{requests('1h', 'path')} > 0"),
+        row(f"round({requests('1h', 'path')}) > 0"),
         row(
             "histogram_quantile(0.95, sum by (le, path)"
-            ' (increase(http_request_duration_seconds_bucket{job="backend"}[1h]))) >= 0'
+            f" (increase(http_request_duration_seconds_bucket{{{USERS}}}[1h]))) >= 0"
         ),
         row(f"{failed('1h', 'path')}"),
         columns={
@@ -211,14 +223,15 @@ WHICH_ONE = (
         },
         units={"Slowest 5 %": "s", "Failed": "percentunit"},
         sort=("Slowest 5 %", True),
-    ).span(16),
+    ).span(14),
     rows(
-        (19, "Versions"),
-        "What each colour says that it runs.",
-        row("max by (service, component, version) (health_component_info)"),
-        columns={"service": "Service", "component": "Component", "version": "Version"},
+        (19, "Releases"),
+        "The image that each colour runs, and since when.",
+        row('max by (service, image) (container_start_time_seconds{service=~"backend-.+"}) * 1000'),
+        columns={"service": "Service", "image": "Image", "Value": "Started"},
+        units={"Started": "dateTimeFromNow"},
         sort=("Service", False),
-    ).span(8),
+    ).span(10),
 )
 
 BOARD = Board(

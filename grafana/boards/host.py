@@ -25,10 +25,10 @@ CPU_USED = "sum(rate(container_cpu_usage_seconds_total[$__rate_interval])) / max
 MEMORY_USED = "sum(container_memory_working_set_bytes) / max(machine_memory_bytes)"
 INODES_USED = "1 - min by (mountpoint) (node_filesystem_files_free / (node_filesystem_files > 0))"
 TREND = "min by (mountpoint) (predict_linear(node_filesystem_avail_bytes[6h], 86400))"
-# Seconds until a disk is full by the trend of six hours; a month where it does not fill.
+# Seconds until a disk is full by the trend of six hours; a year at most, where it does not fill.
 FULL_IN = (
-    "min(min by (mountpoint) (node_filesystem_avail_bytes)"
-    " / clamp_min(-max by (mountpoint) (deriv(node_filesystem_avail_bytes[6h])), 1))"
+    "clamp_max(min(min by (mountpoint) (node_filesystem_avail_bytes)"
+    " / clamp_min(-max by (mountpoint) (deriv(node_filesystem_avail_bytes[6h])), 1)), 31536000)"
 )
 DAYS_LEFT = "(min by (service, filepath, subject_CN) (x509_cert_not_after) - time()) / 86400"
 DAYS = steps(
@@ -46,14 +46,14 @@ IS_IT_WELL = (
             " / max(machine_cpu_cores)"
         ),
         unit="percentunit",
-        colours=bands(runbook.CPU),
+        colours=bands(runbook.HOST_CPU),
     ),
     number(
         (2, "Memory of the machine"),
         "Working sets of all containers. Expected below 70 %, alert at 85 %.",
         now(MEMORY_USED),
         unit="percentunit",
-        colours=bands(runbook.MEMORY),
+        colours=bands(runbook.HOST_MEMORY),
     ),
     number(
         (3, "Fullest disk"),
@@ -78,7 +78,7 @@ IS_IT_WELL = (
     ),
     number(
         (5, "First certificate ends in"),
-        "Days. It is renewed 30 days before its end.",
+        "It is renewed 30 days before its end.",
         now(f"min({DAYS_LEFT})"),
         unit="d",
         colours=DAYS,
@@ -92,7 +92,7 @@ WHAT_IS_WRONG = (
         " service can write.",
         query("mountpoint:filesystem_used:ratio", "{{mountpoint}}"),
         limits=bands(runbook.DISK),
-        explains=["DiskAlmostFull", "BackupDiskAlmostFull"],
+        explains=["DiskAlmostFull", "DiskAboveExpected", "BackupDiskAlmostFull"],
     ).max(1),
     lines(
         (10, "Disk free, now and in 24 h by its trend"),
@@ -109,7 +109,8 @@ HOW_MUCH = (
         (7, "CPU of the machine, over time"),
         "Used by all containers. Expected below 60 %, alert at 80 %.",
         query(CPU_USED, "all containers"),
-        limits=bands(runbook.CPU),
+        limits=bands(runbook.HOST_CPU),
+        explains=["HostCpuHigh"],
     ).axis_soft_max(1),
     lines(
         (15, "CPU by service"),
@@ -122,13 +123,14 @@ HOW_MUCH = (
         unit="short",
     ),
     limited(
-        (16, "Memory of the machine, over time"),
+        (8, "Memory of the machine, over time"),
         "Working sets of all containers. Expected below 70 %, alert at 85 %.",
         query(MEMORY_USED, "all containers"),
-        limits=bands(runbook.MEMORY),
+        limits=bands(runbook.HOST_MEMORY),
+        explains=["HostMemoryHigh"],
     ).axis_soft_max(1),
     lines(
-        (8, "Memory by service"),
+        (16, "Memory by service"),
         "Working set.",
         query(
             'sum by (service) (container_memory_working_set_bytes{service=~"$service"})',
@@ -148,14 +150,14 @@ HOW_MUCH = (
         "Of the containers. What is swapped out is slow when it is needed.",
         query('sum by (service) (container_memory_swap{service=~"$service"})', "{{service}}"),
         unit="bytes",
-    ),
+    ).axis_soft_max(2**20),
     lines(
         (12, "Disk reads and writes"),
         "Of all containers.",
         query("sum(rate(container_fs_reads_bytes_total[$__rate_interval]))", "read"),
         query("sum(rate(container_fs_writes_bytes_total[$__rate_interval]))", "written"),
         unit="Bps",
-    ),
+    ).no_value("this kernel does not count them"),
     lines(
         (17, "Network"),
         "Of all containers.",
@@ -175,30 +177,33 @@ WHICH_ONE = (
             "service": "Service",
             "subject_CN": "Name",
             "filepath": "File",
-            "Value #A": "Days left",
+            "Value #A": "Left",
             "Value #B": "Ends",
         },
-        units={"Days left": "d", "Ends": "dateTimeAsIso"},
-        sort=("Days left", False),
-        explains=["CertificateExpiring", "CertificateExpiringSoon", "CertificateExpired"],
-    ).span(12),
+        units={"Left": "d", "Ends": "dateTimeAsIso"},
+        sort=("Left", False),
+        explains=["CertificateExpiring", "CertificateCritical", "CertificateExpired"],
+    ).height(6),
     rows(
         (18, "File systems"),
         "What the exporter watches.",
         row("max by (mountpoint, device, fstype) (node_filesystem_size_bytes)"),
         row("min by (mountpoint, device, fstype) (node_filesystem_avail_bytes)"),
-        row("max by (mountpoint, device, fstype) (node_filesystem_readonly)"),
+        row(
+            "max by (mountpoint, device, fstype)"
+            " (1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)"
+        ),
         columns={
             "mountpoint": "Path",
             "device": "Device",
             "fstype": "Kind",
             "Value #A": "Size",
             "Value #B": "Free",
-            "Value #C": "Read-only",
+            "Value #C": "Used",
         },
-        units={"Size": "bytes", "Free": "bytes", "Read-only": "bool"},
+        units={"Size": "bytes", "Free": "bytes", "Used": "percentunit"},
         sort=("Path", False),
-    ).span(12),
+    ).height(6),
 )
 
 BOARD = Board(

@@ -10,6 +10,7 @@ from grafana.parts import (
     GREEN,
     NONE_IS_GOOD,
     ORANGE,
+    OUTCOMES,
     RED,
     SERVICE,
     YELLOW,
@@ -19,6 +20,7 @@ from grafana.parts import (
     label,
     now,
     number,
+    painted,
     place_of,
     query,
     row,
@@ -49,6 +51,10 @@ def one_is(colour: str) -> list[DynamicConfigValue]:
     return [DynamicConfigValue("thresholds", steps((None, GREEN), (1, colour)).build())]
 
 
+ENDS = {
+    state: OUTCOMES[state]
+    for state in ("effective", "ineffective", "inconclusive", "failed", "interrupted", "cancelled")
+}
 AVAILABILITY = 'avg(avg_over_time(probe_success{target="site"}[30d]))'
 SERVICE_PAGE = to("stackmedic-services", "services", "var-service=${__field.labels.service}")
 
@@ -59,7 +65,7 @@ IS_IT_WELL = (
         now('max(probe_success{target="site"})'),
         {"1": ("serving", GREEN), "0": ("DOWN", RED)},
         explains=["SiteDown"],
-    ).span(3),
+    ).span(2),
     label(
         (4, "Live colour"),
         "The colour that nginx serves now, as nginx itself says.",
@@ -78,11 +84,11 @@ IS_IT_WELL = (
         ),
         colours=NONE_IS_GOOD,
     )
-    .span(6)
+    .span(5)
     .override_by_name("P2", one_is(ORANGE))
     .override_by_name("P3", one_is(BLUE)),
     number(
-        (11, "Services not running"),
+        (11, "Not running"),
         "Services of the configuration without a running container.",
         now('count(compose_service_state{state="running"} == 0) or vector(0)'),
         colours=NONE_IS_GOOD,
@@ -93,19 +99,26 @@ IS_IT_WELL = (
         now("sum(remediator_runs_not_mended)"),
         colours=NONE_IS_GOOD,
     ).span(3),
+    label(
+        (16, "On call"),
+        "The team that is called, by the rota.",
+        now("oncall_current == 1", "{{team}}"),
+    )
+    .span(2)
+    .no_value("no rota"),
     number(
-        (17, "Availability, 30 days"),
+        (17, "Availability, 30 d"),
         "Share of the exporter's requests to the site that were answered well.",
         now(AVAILABILITY),
         unit="percentunit",
-        colours=steps((None, RED), (runbook.SLO, GREEN)),
+        colours=steps((None, RED), (runbook.OBJECTIVE, GREEN)),
     )
     .span(3)
     .decimals(3),
     number(
-        (18, "Error budget left"),
-        f"Of the time that the site may be down in 30 days at {runbook.SLO:.1%} availability.",
-        now(f"1 - (1 - {AVAILABILITY}) / (1 - {runbook.SLO})"),
+        (18, "Budget left"),
+        f"Of the time that the site may be down in 30 days: {runbook.OBJECTIVE:.1%} are promised.",
+        now(f"1 - (1 - {AVAILABILITY}) / {runbook.BUDGET}"),
         unit="percentunit",
         colours=steps((None, RED), (0, YELLOW), (0.25, GREEN)),
     )
@@ -189,7 +202,7 @@ HOW_MUCH = (
         (6, "Redis memory"),
         "Used of maxmemory. Expected below 70 %, alert at 85 %.",
         now("service:redis_memory_used:ratio", "{{service}}"),
-        limits=bands(runbook.MEMORY),
+        limits=bands(runbook.REDIS_MEMORY),
     )
     .span(4)
     .max(1),
@@ -217,17 +230,21 @@ WHAT_WAS_DONE = (
     )
     .decimals(0)
     .height(7),
-    stacked(
-        (8, "Remediations"),
-        "Runs by runbook entry and by how they went.",
-        query(
-            "sum by (runbook, state) (increase(remediator_runs_total{"
-            'state!~"claimed|verifying|held"}[$__rate_interval])) > 0',
-            "{{runbook}} {{state}}",
+    painted(
+        stacked(
+            (8, "Remediations"),
+            "Runs by runbook entry and by how they ended. Green helped, red needs a human.",
+            query(
+                "sum by (runbook, state) (increase(remediator_runs_total{"
+                f'state=~"{"|".join(ENDS)}"}}[$__rate_interval])) > 0',
+                "{{runbook}} {{state}}",
+            ),
         ),
+        {f"/ {state}$/": colour for state, colour in ENDS.items()},
     )
     .span(20)
-    .height(7),
+    .height(7)
+    .no_value("nothing was done"),
 )
 
 BOARD = Board(

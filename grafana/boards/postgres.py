@@ -1,5 +1,7 @@
 """PostgreSQL and its backups: connections, what waits, what is slow, what could be restored."""
 
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
 from grafana import runbook
 from grafana.board import Board
 from grafana.parts import (
@@ -10,6 +12,7 @@ from grafana.parts import (
     bands,
     limited,
     lines,
+    most,
     now,
     number,
     query,
@@ -22,6 +25,10 @@ from grafana.parts import (
 )
 
 SERVER = 'service=~"$server"'
+STATEMENTS = f"pg_stat_statements_seconds_total{{{SERVER}}}"
+# States that connections are in.
+OF_USERS = 'state!~"|disabled|fastpath function call"'
+NO_TEMPLATE = 'datname!~"template.+"'
 USED = (
     f'sum by (service) (pg_stat_activity_count{{{SERVER},datname!=""}})'
     f" / (max by (service) (pg_settings_max_connections{{{SERVER}}})"
@@ -48,7 +55,7 @@ IS_IT_WELL = (
         "Of those that are not reserved for the superuser. Alert at 85 %.",
         now(USED),
         unit="percentunit",
-        colours=steps((None, GREEN), (runbook.CONNECTIONS, RED)),
+        colours=bands(runbook.CONNECTIONS),
     ).span(3),
     number(
         (3, "Found in cache, 1 h"),
@@ -78,8 +85,8 @@ IS_IT_WELL = (
         explains=["PostgresDataCorrupt"],
     ).span(3),
     number(
-        (6, "Newest good backup"),
-        "How old it is, of what it may be. Above 100 % what was written since would be lost.",
+        (6, "Backup age / limit"),
+        "How old the newest good one is, of what it may be. Above 100 % too much could be lost.",
         now(
             "max by (backup) ((time() - backup_last_success_timestamp_seconds)"
             " / backup_max_age_seconds)",
@@ -87,13 +94,13 @@ IS_IT_WELL = (
         ),
         unit="percentunit",
         colours=steps((None, GREEN), (0.95, YELLOW), (1, RED)),
-        explains=["BackupTooOld"],
+        explains=["BackupTooOld", "BackupMissing"],
     )
     .span(3)
     .decimals(0),
     number(
-        (7, "Last trial restore"),
-        "How long ago, of what it may be. A backup that was never restored is a hope.",
+        (7, "Restore test / limit"),
+        "How long ago the last one was, of what it may be. A backup never restored is a hope.",
         now(
             "max by (backup) ((time() - backup_last_verification_timestamp_seconds)"
             " / backup_verification_max_age_seconds)",
@@ -112,7 +119,7 @@ WHAT_IS_WRONG = (
         (14, "Longest transactions"),
         "Age of the oldest transaction by state. Alert at 15 minutes.",
         query(
-            f"max by (service, state) (pg_stat_activity_max_tx_duration{{{SERVER}}})",
+            f"max by (service, state) (pg_stat_activity_max_tx_duration{{{SERVER},{OF_USERS}}})",
             "{{service}} {{state}}",
         ),
         limits=steps((None, GREEN), (runbook.TRANSACTION_SECONDS, RED)),
@@ -122,10 +129,21 @@ WHAT_IS_WRONG = (
     lines(
         (13, "Locks waited for"),
         "Sessions that wait, and how long the longest has waited.",
-        query(f"sum by (datname) (pg_blocked_sessions{{{SERVER}}})", "{{datname}} sessions"),
-        query(f"max by (datname) (pg_lock_wait_max_seconds{{{SERVER}}})", "{{datname}} seconds"),
+        query(
+            f"sum by (datname) (pg_blocked_sessions{{{SERVER},{NO_TEMPLATE}}})",
+            "{{datname}} sessions",
+        ),
+        query(
+            f"max by (datname) (pg_lock_wait_max_seconds{{{SERVER},{NO_TEMPLATE}}})",
+            "{{datname}} longest",
+        ),
         unit="short",
-    ).span(8),
+    )
+    .span(8)
+    .axis_soft_max(1)
+    .override_by_query(
+        "B", [DynamicConfigValue("unit", "s"), DynamicConfigValue("custom.axisPlacement", "right")]
+    ),
     stacked(
         (20, "Connection failures in logs"),
         "Messages of the application about its database connection.",
@@ -143,20 +161,21 @@ HOW_MUCH = (
         (9, "Connections used, over time"),
         "Of those that are not reserved for the superuser. Alert at 85 %.",
         query(USED, "{{service}}"),
-        limits=steps((None, GREEN), (runbook.CONNECTIONS, RED)),
+        limits=bands(runbook.CONNECTIONS),
         explains=["DbConnectionsSaturated"],
     ).axis_soft_max(1),
     lines(
         (22, "Connections by state"),
         "Idle in transaction is what hurts.",
-        query(f'sum by (state) (pg_stat_activity_count{{{SERVER},state!=""}})', "{{state}}"),
+        query(f"sum by (state) (pg_stat_activity_count{{{SERVER},{OF_USERS}}})", "{{state}}"),
         unit="short",
     ),
     lines(
         (10, "Transactions a second"),
         "Committed, by database.",
         query(
-            f"sum by (datname) (rate(pg_stat_database_xact_commit{{{SERVER}}}[$__rate_interval]))",
+            "sum by (datname) (rate(pg_stat_database_xact_commit"
+            f"{{{SERVER},{NO_TEMPLATE}}}[$__rate_interval]))",
             "{{datname}}",
         ),
         unit="ops",
@@ -205,8 +224,12 @@ HOW_MUCH = (
         (23, "Time of statements"),
         "Seconds that the server spends in statements, in a second; the dearest five.",
         query(
-            "topk(5, sum by (datname, queryid)"
-            f" (rate(pg_stat_statements_seconds_total{{{SERVER}}}[$__rate_interval])))",
+            most(
+                5,
+                f"sum by (datname, queryid) (rate({STATEMENTS}[$__rate_interval]))",
+                by="datname, queryid",
+                counter=STATEMENTS,
+            ),
             "{{datname}} {{queryid}}",
         ),
         unit="s",
@@ -226,8 +249,8 @@ WHICH_ONE = (
         " text of a queryid where that is switched on.",
         row(f"topk(10, {SLOW})"),
         row(
-            "sum by (datname, user, queryid)"
-            f" (increase(pg_stat_statements_calls_total{{{SERVER}}}[1h]))"
+            "round(sum by (datname, user, queryid)"
+            f" (increase(pg_stat_statements_calls_total{{{SERVER}}}[1h])))"
             f" and on (datname, user, queryid) topk(10, {SLOW})"
         ),
         columns={
@@ -262,6 +285,7 @@ WHICH_ONE = (
         (19, "Backup good"),
         "Big enough, of its format and readable.",
         query("min by (backup) (backup_valid)", "{{backup}}"),
+        explains=["BackupInvalid"],
     ),
     lines(
         (18, "Size of the backups"),

@@ -9,12 +9,14 @@ from grafana.board import Board
 from grafana.parts import (
     GREEN,
     NONE_IS_GOOD,
+    PLAIN,
     RED,
     YELLOW,
     bands,
     gauges,
     limited,
     lines,
+    most,
     now,
     number,
     query,
@@ -27,6 +29,8 @@ from grafana.parts import (
 )
 
 SERVER = 'service=~"$server"'
+COMMANDS = f"redis_commands_total{{{SERVER}}}"
+COMMAND_SECONDS = f"redis_commands_duration_seconds_total{{{SERVER}}}"
 
 
 def found(function: str, window: str) -> str:
@@ -48,7 +52,7 @@ IS_IT_WELL = (
         "Of maxmemory. Expected below 70 %, alert at 85 %.",
         now("max(service:redis_memory_used:ratio)"),
         unit="percentunit",
-        colours=bands(runbook.MEMORY),
+        colours=bands(runbook.REDIS_MEMORY),
     ),
     number(
         (3, "Look-ups found, 1 h"),
@@ -67,7 +71,7 @@ IS_IT_WELL = (
         (5, "Tasks waiting"),
         "In all queues.",
         now("sum(celery_queue_length)"),
-        colours=steps((None, GREEN), (runbook.QUEUE, YELLOW)),
+        colours=steps((None, GREEN), (runbook.QUEUE_LENGTH, YELLOW)),
     ),
     number(
         (6, "Oldest task in flight"),
@@ -85,20 +89,21 @@ WHAT_IS_WRONG = (
         "Whether the worker's heartbeat was heard within its timeout.",
         query("max by (service, hostname) (celery_worker_up)", "{{service}} {{hostname}}"),
         texts={"1": ("heard", GREEN), "0": ("SILENT", RED)},
-        explains=["CeleryWorkerSilent", "CeleryWorkersMissing"],
+        explains=["CeleryWorkerSilent"],
     ),
     lines(
         (13, "Queue length"),
         "Messages waiting. A queue that only grows is not being worked on.",
         query("max by (queue_name) (celery_queue_length)", "{{queue_name}}"),
         unit="short",
-        explains=["CeleryQueueStuck", "CeleryQueueNotDraining"],
-    ),
+        explains=["CeleryQueueStuck", "CeleryQueueBehind"],
+    ).axis_soft_max(1),
     lines(
         (16, "Queue not empty since"),
         "How long ago the queue was last seen empty.",
         query(
-            "max by (queue_name) (time() - celery_queue_last_drained_timestamp_seconds)",
+            "clamp_min(max by (queue_name)"
+            " (time() - celery_queue_last_drained_timestamp_seconds), 0)",
             "{{queue_name}}",
         ),
         unit="s",
@@ -119,7 +124,7 @@ HOW_MUCH = (
         (7, "Memory of maxmemory"),
         "Expected below 70 %, alert at 85 %. At the limit keys are evicted, or writes refused.",
         query("service:redis_memory_used:ratio", "{{service}}"),
-        limits=bands(runbook.MEMORY),
+        limits=bands(runbook.REDIS_MEMORY),
         explains=["RedisMemoryHigh"],
     ).axis_soft_max(1),
     limited(
@@ -133,18 +138,27 @@ HOW_MUCH = (
         (9, "Commands a second"),
         "The busiest ten commands.",
         query(
-            f"topk(10, sum by (cmd) (rate(redis_commands_total{{{SERVER}}}[$__rate_interval])))",
+            most(
+                10,
+                f"sum by (cmd) (rate({COMMANDS}[$__rate_interval]))",
+                by="cmd",
+                counter=COMMANDS,
+            ),
             "{{cmd}}",
         ),
         unit="ops",
     ),
     lines(
         (18, "Time by command"),
-        "Mean time of a call.",
+        "Mean time of a call, of the ten commands that take the most time in all.",
         query(
-            "topk(10, sum by (cmd)"
-            f" (rate(redis_commands_duration_seconds_total{{{SERVER}}}[$__rate_interval]))"
-            f" / (sum by (cmd) (rate(redis_commands_total{{{SERVER}}}[$__rate_interval])) > 0))",
+            most(
+                10,
+                f"(sum by (cmd) (rate({COMMAND_SECONDS}[$__rate_interval]))"
+                f" / (sum by (cmd) (rate({COMMANDS}[$__rate_interval])) > 0))",
+                by="cmd",
+                counter=COMMAND_SECONDS,
+            ),
             "{{cmd}}",
         ),
         unit="s",
@@ -207,11 +221,13 @@ WHICH_ONE = (
     ).span(16),
     gauges(
         (20, "Keys by database"),
-        "Keys in each database of the server; the broker's is not the cache's.",
-        now(f"max by (db) (redis_db_keys{{{SERVER}}})", "{{db}}"),
-        limits=steps((None, "blue")),
+        "Of the databases that hold one; the broker's is not the cache's.",
+        now(f"max by (db) (redis_db_keys{{{SERVER}}}) > 0", "{{db}}"),
+        limits=PLAIN,
         unit="short",
-    ).span(8),
+    )
+    .span(8)
+    .no_value("no key"),
 )
 
 BOARD = Board(

@@ -2,19 +2,22 @@
 
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from grafana import runbook
 from grafana.board import Board
 from grafana.parts import (
     BLUE,
     GREEN,
-    GREY,
     NONE_IS_GOOD,
+    OUTCOMES,
     RED,
     SERVICE,
     YELLOW,
     Query,
+    bands,
     label,
     now,
     number,
+    painted,
     query,
     row,
     rows,
@@ -25,10 +28,9 @@ from grafana.parts import (
 )
 
 RUNBOOK = 'runbook=~"$runbook"'
-SHOWN = (
-    "effective|held|recurred|ineffective|inconclusive|failed|interrupted|cancelled|aborted"
-    "|blocked|awaiting_approval|skipped"
-)
+AT_WORK = f"remediator_run_in_progress{{{SERVICE}}}"
+MENDABLE = 'alertstate="firing",severity!="none",remediation!~"|manual"'
+LOGGED = f'{RUNBOOK},state!~"claimed|verifying"'
 TOLD = "remediator_time_to"
 
 
@@ -40,11 +42,15 @@ def quantile(share: float, what: str) -> str:
 
 
 def firing_time(matcher: str) -> str:
-    """Mean time that an alert fires: evaluations in which it did, by how often it began to."""
+    """Mean time that an alert fires: evaluations in which it did, by how often it began.
+
+    An alert that waited and never fired does not count.
+    """
+    fired = f'count_over_time(ALERTS{{alertstate="firing",{matcher}}}[$__range])'
+    began = f"changes(ALERTS_FOR_STATE{{{matcher}}}[$__range]) + 1"
     return (
-        f'sum(count_over_time(ALERTS{{alertstate="firing",{matcher}}}[$__range]))'
-        " * max(prometheus_rule_group_interval_seconds)"
-        " / sum(changes(ALERTS_FOR_STATE{" + matcher + "}[$__range]) + 1)"
+        f"sum({fired}) * max(prometheus_rule_group_interval_seconds)"
+        f" / sum({began} and ignoring (alertstate) {fired})"
     )
 
 
@@ -53,23 +59,23 @@ IS_IT_WELL = (
         (1, "Mode"),
         "auto: runs are carried out. approve: a human allows each. observe: nothing is touched.",
         now("remediator_mode == 1", "{{mode}}"),
-        explains=["RemediatorDryRunOnProd"],
-    ).span(3),
+        explains=["RemediatorObserves"],
+    ).span(2),
     word(
         (2, "Paused"),
         "A human has paused the remediator: it begins nothing.",
         now("max(remediator_paused)"),
         {"0": ("no", GREEN), "1": ("PAUSED", YELLOW)},
         explains=["RemediatorPaused"],
-    ).span(3),
+    ).span(2),
     number(
-        (3, "Running now"),
+        (3, "Running"),
         "Services on which a run is at work.",
         now(f"sum(remediator_run_in_progress{{{SERVICE}}})"),
         explains=["RemediationInProgress"],
-    ).span(3),
+    ).span(2),
     number(
-        (4, "Waits for approval"),
+        (4, "Needs approval"),
         "Runs that only need a human's word.",
         now(f"sum(remediator_approvals_waiting{{{SERVICE}}})"),
         colours=steps((None, GREEN), (1, YELLOW)),
@@ -83,13 +89,18 @@ IS_IT_WELL = (
         explains=["RemediationNotMended", "RemediationFailed"],
     ).span(3),
     number(
-        (6, "Switched off by their breaker"),
+        (6, "Breakers open"),
         "Entries that failed too often on a service; they are off until a human resets them.",
         now(f"sum(remediator_breaker_open{{{SERVICE},{RUNBOOK}}})"),
         colours=NONE_IS_GOOD,
     ).span(3),
     number(
-        (8, "Mended by itself, 24 h"),
+        (7, "Acknowledged"),
+        "Services with an open incident that somebody has taken.",
+        now(f"sum(remediator_incident_acknowledged{{{SERVICE}}})"),
+    ).span(3),
+    number(
+        (8, "Mended, 24 h"),
         "Of the runs that came to an end, those that were verified to have helped.",
         now(
             'sum(increase(remediator_runs_total{state="effective"}[24h])) / (sum(increase('
@@ -102,21 +113,26 @@ IS_IT_WELL = (
     .decimals(0)
     .no_value("no run"),
     number(
-        (18, "Last look at Prometheus"),
-        "The remediator reads it every few seconds; old data blocks every run.",
+        (18, "Looked before"),
+        "When the remediator last read Prometheus; old data blocks every run.",
         now("time() - max(remediator_reconcile_last_success_timestamp_seconds)"),
         unit="s",
-        colours=steps((None, GREEN), (60, YELLOW), (300, RED)),
+        colours=bands(runbook.RECONCILE_SECONDS),
         explains=["RemediatorStale"],
     ).span(3),
 )
 
 WHAT_IS_WRONG = (
     timeline(
-        (10, "Runs"),
-        "When a run held a service.",
-        query(f"max by (service) (remediator_run_in_progress{{{SERVICE}}})", "{{service}}"),
-        texts={"0": ("idle", GREY), "1": ("runs", BLUE)},
+        (10, "Alerts and runs"),
+        "Red: an alert that can be mended fires. Blue: a run is at work on the service.",
+        query(
+            f"max by (service) ({AT_WORK}) * 2 > 0"
+            f" or max by (service) (ALERTS{{{SERVICE},{MENDABLE}}})"
+            f" or max by (service) ({AT_WORK})",
+            "{{service}}",
+        ),
+        texts={"0": ("well", GREEN), "1": ("an alert fires", RED), "2": ("a run is at work", BLUE)},
         explains=["RemediationStorm"],
     ),
     timeline(
@@ -124,11 +140,12 @@ WHAT_IS_WRONG = (
         "Entries that are off for a service after they failed too often.",
         query(
             f"max by (runbook, service) (remediator_breaker_open{{{SERVICE},{RUNBOOK}}}) > 0"
-            f" or max by (service) (remediator_breaker_open{{{SERVICE},{RUNBOOK}}})",
+            " or label_replace(max by (service)"
+            f' (remediator_breaker_open{{{SERVICE},{RUNBOOK}}}), "runbook", "all", "", "")',
             "{{service}} {{runbook}}",
         ),
         texts={"0": ("on", GREEN), "1": ("OFF", RED)},
-        explains=["RemediatorCircuitOpen"],
+        explains=["RemediatorBreakerOpen"],
     ),
     rows(
         (12, "Decision log"),
@@ -136,26 +153,30 @@ WHAT_IS_WRONG = (
         " step by step.",
         Query()
         .expr(
-            "round(sum by (runbook, state)"
-            f" (increase(remediator_runs_total{{{RUNBOOK}}}[$__rate_interval]))) > 0"
+            # The difference to one step before is exact: no event is counted twice or lost.
+            f"sum by (runbook, state) (remediator_runs_total{{{LOGGED}}}"
+            f" - remediator_runs_total{{{LOGGED}}} offset $__interval > 0)"
         )
         .range()
         .format(PromQueryFormat.TABLE),
         columns={"Time": "When", "runbook": "Entry", "state": "What became of it", "Value": "Runs"},
         sort=("When", True),
-    ),
+    ).height(10),
 )
 
 HOW_MUCH = (
-    stacked(
-        (9, "Runs by how they went"),
-        "Each state that a run entered; effective and held is good.",
-        query(
-            "sum by (state) (increase(remediator_runs_total{"
-            f'{RUNBOOK},state=~"{SHOWN}"}}[$__rate_interval])) > 0',
-            "{{state}}",
+    painted(
+        stacked(
+            (9, "Runs by how they went"),
+            "Each state that a run entered; effective and held is good.",
+            query(
+                "sum by (state) (increase(remediator_runs_total{"
+                f'{RUNBOOK},state=~"{"|".join(OUTCOMES)}"}}[$__rate_interval])) > 0',
+                "{{state}}",
+            ),
         ),
-    ),
+        OUTCOMES,
+    ).no_value("no run"),
     stacked(
         (13, "Blocked, by reason"),
         "Why a run waited: what a guard said, once for each new reason.",
@@ -163,7 +184,7 @@ HOW_MUCH = (
             "sum by (reason) (increase(remediator_blocked_total[$__rate_interval])) > 0",
             "{{reason}}",
         ),
-    ),
+    ).no_value("nothing was blocked"),
     rows(
         (14, "Time to detect, act and mend"),
         "Of the range: half and 95 % of the incidents took no longer. From the start of the alert"
@@ -185,17 +206,17 @@ HOW_MUCH = (
             ("Detected p50", "p95", "Acted p50", "p95 ", "Mended p50", "p95  "), "s"
         ),
     )
-    .span(12)
+    .span(16)
     .height(5),
     number(
-        (15, "Alerts fire for, with and without remediation"),
+        (15, "Alerts fire for"),
         "Mean time within the range that an alert fires which has a runbook entry, and one that a"
         " human must see to.",
-        now(firing_time('remediation!="manual",severity!="none"'), "with"),
-        now(firing_time('remediation="manual",severity!="none"'), "without"),
+        now(firing_time('remediation!="manual",severity!="none"'), "mended"),
+        now(firing_time('remediation="manual",severity!="none"'), "manual"),
         unit="s",
     )
-    .span(12)
+    .span(8)
     .height(5)
     .no_value("none"),
     stacked(
@@ -211,7 +232,8 @@ HOW_MUCH = (
         "Incidents whose ladder ended, or that nobody may mend.",
         query(
             "sum by (reason) (increase(remediator_escalations_total[$__rate_interval])) > 0"
-            " or sum(increase(remediator_escalations_total[$__rate_interval]))",
+            " or label_replace(sum(increase(remediator_escalations_total[$__rate_interval])),"
+            ' "reason", "nobody", "", "")',
             "{{reason}}",
         ),
     ),
@@ -222,7 +244,7 @@ WHICH_ONE = (
         (19, "Entries"),
         "Of the range, by runbook entry.",
         *(
-            row(f"sum by (runbook) (increase({metric}[$__range]))")
+            row(f"round(sum by (runbook) (increase({metric}[$__range])))")
             for metric in (
                 f"remediator_incidents_opened_total{{{RUNBOOK}}}",
                 f'remediator_runs_total{{{RUNBOOK},state="executing"}}',

@@ -28,6 +28,8 @@ from grafana.parts import (
 HEALTHS = {"none": GREY, "starting": BLUE, "healthy": GREEN, "unhealthy": RED}
 ERRORS = f'container_log_messages_total{{{SERVICE},level=~"error|critical"}}'
 
+HELD_BACK = 0.25
+
 IS_IT_WELL = (
     number(
         (1, "Not running"),
@@ -67,7 +69,7 @@ IS_IT_WELL = (
         (21, "Errors, 1 h"),
         "Error lines logged within an hour.",
         now(f"sum(increase({ERRORS}[1h]))"),
-        colours=steps((None, GREEN), (runbook.ERRORS_24H.expected, YELLOW)),
+        colours=bands(runbook.ERRORS_24H),
     ).decimals(0),
 )
 
@@ -110,7 +112,7 @@ HOW_MUCH = (
         "Working set, without what the kernel gives back. Expected below 70 %, alert at 85 %.",
         query(f"service:container_memory_used:ratio{{{SERVICE}}}", "{{service}}"),
         limits=bands(runbook.MEMORY),
-        explains=["HighMemory", "MemoryAboveExpected"],
+        explains=["HighMemory", "DatabaseMemoryHigh", "MemoryAboveExpected"],
     ).axis_soft_max(1),
     limited(
         (11, "Errors a minute"),
@@ -132,16 +134,17 @@ HOW_MUCH = (
         (9, "Restarts and exits"),
         "Restarts by the engine, and ends of containers by exit code.",
         query(
-            f"sum by (service) (increase(container_restarts_total{{{SERVICE}}}[$__rate_interval]))",
+            f"sum by (service) (increase(container_restarts_total{{{SERVICE}}}[$__rate_interval]))"
+            " > 0",
             "{{service}} restarted",
         ),
         query(
             "sum by (service, exit_code)"
-            f" (increase(container_exits_total{{{SERVICE}}}[$__rate_interval]))",
+            f" (increase(container_exits_total{{{SERVICE}}}[$__rate_interval])) > 0",
             "{{service}} ended with {{exit_code}}",
         ),
         explains=["RestartLoop"],
-    ),
+    ).no_value("none"),
     stacked(
         (10, "Out of memory"),
         "The engine's out-of-memory events.",
@@ -188,7 +191,7 @@ HOW_MUCH = (
             "{{service}} written",
         ),
         unit="Bps",
-    ),
+    ).no_value("this kernel does not count them"),
     lines(
         (16, "CPU held back by its quota"),
         "Share of the quota's periods in which the container had to wait. Above 25 % it is slow"
@@ -201,7 +204,7 @@ HOW_MUCH = (
             "{{service}}",
         ),
         unit="percentunit",
-    ),
+    ).axis_soft_max(HELD_BACK),
 )
 
 WHICH_ONE = (
@@ -211,7 +214,7 @@ WHICH_ONE = (
         row(f"max by (name, service, image) (container_last_seen{{{SERVICE}}}) * 1000"),
         row(f"max by (name) (container_start_time_seconds{{{SERVICE}}}) * 1000"),
         row(f"max by (name) (container_last_exit_code{{{SERVICE}}})"),
-        row(f"sum by (name) (increase(container_restarts_total{{{SERVICE}}}[24h]))"),
+        row(f"round(sum by (name) (increase(container_restarts_total{{{SERVICE}}}[24h])))"),
         columns={
             "service": "Service",
             "name": "Container",
@@ -223,13 +226,13 @@ WHICH_ONE = (
         },
         units={"Seen alive": "dateTimeFromNow", "Started": "dateTimeFromNow"},
         sort=("Service", False),
-    ),
+    ).height(13),
     rows(
         (18, "Recurring errors"),
         "Errors of a day by their form; the exporter's page shows the text of a fingerprint.",
         row(
-            "topk(20, sum by (service, fingerprint)"
-            f" (increase(container_log_fingerprint_total{{{SERVICE}}}[24h])) > 0)"
+            "round(topk(20, sum by (service, fingerprint)"
+            f" (increase(container_log_fingerprint_total{{{SERVICE}}}[24h])) > 0))"
         ),
         columns={"service": "Service", "fingerprint": "Form", "Value": "Times"},
         sort=("Times", True),

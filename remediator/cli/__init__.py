@@ -26,11 +26,13 @@ COMMANDS: Mapping[str, str] = {
     "reset-breaker": "orders",
     "deploy-lock": "orders",
     "postmortem": "looking",
+    "oncall": "oncall",
     "init": "init",
     "check": "check",
     "simulate": "simulate",
     "morning-check": "reports",
     "weekly-review": "reports",
+    "console-password": "console",
 }
 
 

@@ -5,6 +5,8 @@ be asked.
 """
 
 import functools
+import getpass
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +83,19 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
         default="/run/secrets/remediator_token",
         show_default=True,
     )
-    @click.option("--by", envvar=["STACKMEDIC_BY", "USER"], required=True, help="Who orders it.")
+    @click.option(
+        "--by", envvar="STACKMEDIC_BY", default=_me, help="Who orders it.  [default: the user]"
+    )
     @functools.wraps(command)
     def with_remediator(url: str, token_file: Path, by: str, **options: object) -> None:
         command(Remediator(url, token_file, by), **options)
 
     return with_remediator
+
+
+def _me() -> str:
+    """Also in a container, whose user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

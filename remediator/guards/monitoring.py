@@ -4,16 +4,13 @@ Rule: pure; who cannot tell says no.
 """
 
 from remediator import storm
-from remediator.alerts import is_same_alert
+from remediator.alerts import MINOR, is_same_alert
 from remediator.guards.case import BLIND, Case, ordered
 from remediator.outcomes import Reason
 from remediator.policy import Risk
 from remediator.ports import AlertState, Check
 from remediator.runs import ACTIVE, Allowed, Blocked, RunOrder
 from remediator.topology import Target
-
-MINOR = frozenset({"P2", "P3", "none"})
-"""Severities of alerts that do not explain why what depends on their service is broken."""
 
 
 def fresh_data(case: Case) -> Allowed | Blocked:

@@ -11,9 +11,8 @@ from enum import StrEnum
 
 from typing_extensions import override
 
-from remediator.alerts import is_same_alert
+from remediator.alerts import MINOR, is_same_alert
 from remediator.checks import CheckSpec
-from remediator.guards.monitoring import MINOR
 from remediator.planner import Plan, plan_for
 from remediator.policy import Policy, Step
 from remediator.ports import (

@@ -3,6 +3,7 @@
 Rule: a request stores or reads, it never acts. Errors are JSON with one sentence.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify
@@ -10,19 +11,27 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
 from remediator.journal import Intake, JournalUnavailable, Refusal
+from remediator.oncall import Rota
 from remediator.operate import Busy, Desk, Unknown
 from remediator.web import api, control, webhook
+from remediator.web.console import Gate, add_console
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application is made of."""
+    """What the application is made of.
+
+    `console`: who may open it; None where there is none. `on_call`: the
+    rota, or None while it cannot be used; None itself where no rota is configured.
+    """
 
     desk: Desk
     token: bytes
     max_body_bytes: int
     intake: Intake
     external_url: str = ""
+    console: Gate | None = None
+    on_call: Callable[[], Rota | None] | None = None
 
 
 def create_app(parts: Parts) -> Flask:
@@ -31,6 +40,7 @@ def create_app(parts: Parts) -> Flask:
     app.register_blueprint(webhook.blueprint(parts))
     app.register_blueprint(api.blueprint(parts))
     app.register_blueprint(control.blueprint(parts))
+    add_console(app, parts)
     app.register_error_handler(HTTPException, _as_json)
     app.register_error_handler(JournalUnavailable, _unavailable)
     app.register_error_handler(Refusal, _refused)

@@ -25,5 +25,7 @@ def serving(app: Flask, host: str, port: int, max_body_bytes: int) -> Any:  # no
         max_request_body_size=2 * max_body_bytes,
         inbuf_overflow=2 * max_body_bytes,
         recv_bytes=RECEIVED_BYTES,
+        # The console looks at its own proxy's, and at nobody else's.
+        clear_untrusted_proxy_headers=False,
         ident="stackmedic-remediator",
     )

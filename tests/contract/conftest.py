@@ -17,16 +17,24 @@ from exporter.readings import Setting
 REPO = Path(__file__).resolve().parents[2]
 PROMETHEUS_OWN = frozenset({"ALERTS", "ALERTS_FOR_STATE", "scrape_duration_seconds", "up"})
 # What the other programs that Prometheus scrapes say; tests/integration asks the real ones.
-OF_OTHERS = frozenset(
-    {
-        *("http_requests_total", "http_request_duration_seconds_bucket"),  # the application
-        *("alertmanager_alerts", "alertmanager_silences"),
-        *("alertmanager_notifications_total", "alertmanager_notifications_failed_total"),
-        *(f"{program}_config_last_reload_successful" for program in ("alertmanager", "prometheus")),
-        *("prometheus_rule_evaluation_failures_total", "prometheus_rule_group_interval_seconds"),
-        "prometheus_rule_group_last_duration_seconds",
-    }
-)
+OF_OTHERS = {
+    "http_requests_total": frozenset({"method", "path", "status"}),
+    "http_request_duration_seconds_bucket": frozenset({"method", "path", "le"}),
+    "alertmanager_alerts": frozenset({"state"}),
+    "alertmanager_silences": frozenset({"state"}),
+    "alertmanager_notifications_total": frozenset({"integration"}),
+    "alertmanager_notifications_failed_total": frozenset({"integration", "reason"}),
+    "alertmanager_config_last_reload_successful": frozenset[str](),
+    "prometheus_config_last_reload_successful": frozenset[str](),
+    "prometheus_rule_evaluation_failures_total": frozenset({"rule_group"}),
+    "prometheus_rule_group_interval_seconds": frozenset({"rule_group"}),
+    "prometheus_rule_group_last_duration_seconds": frozenset({"rule_group"}),
+    "prometheus_notifications_errors_total": frozenset({"alertmanager"}),
+    "prometheus_notifications_sent_total": frozenset({"alertmanager"}),
+    # While a rota is configured.
+    "oncall_current": frozenset({"team"}),
+    "oncall_ends_timestamp_seconds": frozenset[str](),
+}
 ADDED_BY_SCRAPE = frozenset({"job", "instance"})
 POSTGRES_PARAMETERS = (
     "autovacuum_analyze_threshold",
@@ -79,7 +87,7 @@ def names_of(metric: Metric) -> list[str]:
             return [metric.name]
 
 
-def remediator_metrics() -> frozenset[str]:
+def remediator_metrics() -> dict[str, frozenset[str]]:
     """By their declarations, named first in a call: the registry fills only in the program."""
     calls = (
         node
@@ -87,7 +95,14 @@ def remediator_metrics() -> frozenset[str]:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and node.args
     )
-    return frozenset(name for call in calls for name in series_of(call))
+    return {name: labels_in(call) for call in calls for name in series_of(call)}
+
+
+def labels_in(call: ast.Call) -> frozenset[str]:
+    """The third argument, or the one with that name: a list of names."""
+    named = [keyword.value for keyword in call.keywords if keyword.arg in {"labels", "labelnames"}]
+    lists = [node for node in (*call.args[2:3], *named) if isinstance(node, ast.List)]
+    return frozenset(name.value for node in lists for name in node.elts)  # type: ignore[attr-defined]
 
 
 def series_of(call: ast.Call) -> Iterator[str]:
@@ -95,7 +110,7 @@ def series_of(call: ast.Call) -> Iterator[str]:
     first = call.args[0]
     if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
         return
-    if not re.fullmatch(r"(remediator|stackmedic)_[a-z_]+", first.value):
+    if not re.fullmatch(r"(remediator|stackmedic|oncall)_[a-z_]+", first.value):
         return
     kind = ast.unparse(call.func).lower()
     if kind.endswith("counter"):
@@ -106,10 +121,20 @@ def series_of(call: ast.Call) -> Iterator[str]:
         yield first.value
 
 
+def labels_of_series() -> dict[str, frozenset[str]]:
+    """Every series that a scrape brings, with the labels that its program gives it."""
+    return {**OF_OTHERS, **remediator_metrics(), **exporter_metrics()}
+
+
+@pytest.fixture(scope="session")
+def series_labels() -> dict[str, frozenset[str]]:
+    return labels_of_series()
+
+
 @pytest.fixture(scope="session")
 def emitted() -> frozenset[str]:
     """Every series name that rules and dashboards may ask for."""
-    return frozenset(exporter_metrics()) | remediator_metrics() | PROMETHEUS_OWN | OF_OTHERS
+    return frozenset(labels_of_series()) | PROMETHEUS_OWN
 
 
 @pytest.fixture(scope="session")

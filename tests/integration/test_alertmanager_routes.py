@@ -1,279 +1,228 @@
 """The shipped alertmanager.yml in a real Alertmanager: who hears what, seen at the far end."""
 
-import http.server
-import json
-import socket
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import yaml
 
 from remediator.notify import AlertmanagerPager
 from remediator.ports import Notice
+from tests.integration.edge_containers import free_port, until
+from tests.integration.humans import (
+    SLOW,
+    TOKENS,
+    Alertmanager,
+    Humans,
+    an_alertmanager,
+    humans,
+)
 
-REPO = Path(__file__).resolve().parents[2]
-TOKEN = "token-of-the-remediator"
+HOOK, SLACK, DEPLOYMENTS = "/webhook/alertmanager", "/incidents", "/deployments"
+PAGER = "/team-a"
 SERVICE_DOWN = {
     "alertname": "ServiceDown",
     "severity": "P1",
     "service": "frontend",
+    "category": "availability",
     "remediation": "restart-service",
 }
 POSTGRES_DOWN = {
     "alertname": "PostgresDown",
     "severity": "P0",
     "service": "postgres",
+    "category": "database",
     "remediation": "restart-database",
 }
 NOT_READY = {
     "alertname": "BackendNotReady",
     "severity": "P1",
     "service": "backend-blue",
+    "category": "health",
     "remediation": "restart-service",
 }
 
 
-@dataclass
-class Received:
-    """What came in at one address."""
-
-    port: int
-    requests: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
-
-    def text(self) -> str:
-        return json.dumps([body for _, body in self.requests])
-
-
-@contextmanager
-def listening() -> Iterator[Received]:
-    received = Received(0)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.requests.append((dict(self.headers), json.loads(body)))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    received.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield received
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
-class Alertmanager:
-    """The shipped configuration with the addresses and secrets of a test."""
-
-    def __init__(
-        self, program: str, folder: Path, webhook: int, slack: int, oncall: int | None = None
-    ) -> None:
-        (folder / "token").write_text(TOKEN)
-        (folder / "slack").write_text(f"http://127.0.0.1:{slack}/services/x")
-        text = (REPO / "alert_rules" / "alertmanager.yml").read_text()
-        for shipped, here in {
-            "http://remediator:9181": f"http://127.0.0.1:{webhook}",
-            "/run/secrets/remediator_token": str(folder / "token"),
-            "/run/secrets/slack_webhook_url": str(folder / "slack"),
-            "group_wait: 2m": "group_wait: 2s",
-        }.items():
-            assert shipped in text
-            text = text.replace(shipped, here)
-        document = yaml.safe_load(text)
-        for route in document["route"]["routes"]:
-            if any(name in str(route.get("matchers")) for name in ("Watchdog", "Progress")):
-                route |= {"group_interval": "1s", "repeat_interval": "1s"}
-        if oncall is not None:  # as a pager would stand beside the channel
-            (folder / "oncall").write_text(f"http://127.0.0.1:{oncall}/services/x")
-            (own,) = (one for one in document["receivers"] if one["name"] == "oncall")
-            (slack_config,) = own["slack_configs"]
-            own["slack_configs"] = [slack_config | {"api_url_file": str(folder / "oncall")}]
-        (folder / "alertmanager.yml").write_text(yaml.safe_dump(document))
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self.process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={folder / 'alertmanager.yml'}",
-                f"--storage.path={folder / 'data'}",
-                f"--web.listen-address={self.url.removeprefix('http://')}",
-                "--cluster.listen-address=",
-                "--log.level=error",
-            ]
-        )
-        try:
-            wait_until(self.ready, "Alertmanager does not start")
-        except AssertionError:
-            self.stop()
-            raise
-
-    def ready(self) -> bool:
-        with suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/-/ready", trust_env=False).is_success
-        return False
-
-    def fire(self, *alerts: dict[str, str]) -> None:
-        self._post([{"labels": labels, "annotations": {"summary": "s"}} for labels in alerts])
-
-    def resolve(self, labels: dict[str, str]) -> None:
-        self._post([{"labels": labels, "endsAt": datetime.now(UTC).isoformat()}])
-
-    def _post(self, body: list[dict[str, Any]]) -> None:
-        answer = httpx.post(f"{self.url}/api/v2/alerts", json=body, trust_env=False)
-        answer.raise_for_status()
-
-    def state_of(self, name: str) -> str:
-        answer = httpx.get(f"{self.url}/api/v2/alerts", trust_env=False)
-        (alert,) = (a for a in answer.json() if a["labels"]["alertname"] == name)
-        state: str = alert["status"]["state"]
-        return state
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=10)
+@pytest.fixture
+def people() -> Iterator[Humans]:
+    with humans() as found:
+        yield found
 
 
 @pytest.fixture
-def remediator() -> Iterator[Received]:
-    with listening() as received:
-        yield received
-
-
-@pytest.fixture
-def slack() -> Iterator[Received]:
-    with listening() as received:
-        yield received
-
-
-@pytest.fixture
-def alertmanager(
-    tool: Callable[[str], str], tmp_path: Path, remediator: Received, slack: Received
-) -> Iterator[Alertmanager]:
-    running = Alertmanager(tool("alertmanager"), tmp_path, remediator.port, slack.port)
-    try:
+def alertmanager(tmp_path: Path, people: Humans) -> Iterator[Alertmanager]:
+    with an_alertmanager(tmp_path, people) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def test_nobody_is_paged_for_a_p1_that_was_mended_in_its_grace(
-    alertmanager: Alertmanager, remediator: Received, slack: Received
+    alertmanager: Alertmanager, people: Humans
 ) -> None:
     alertmanager.fire(SERVICE_DOWN)
-    wait_until(lambda: "frontend" in remediator.text(), "the remediator was not told")
+    people.await_(HOOK, "frontend")
     alertmanager.resolve(SERVICE_DOWN)
     # Told later and with the same grace: when this one is out, the first one's time is over.
     alertmanager.fire({**SERVICE_DOWN, "service": "nginx"})
-    wait_until(lambda: "nginx" in slack.text(), "on-call was not told")
+    people.await_(PAGER, "nginx")
 
-    assert "FIRING P1 ServiceDown frontend" not in slack.text()
+    assert people.by(PAGER, "frontend") == []
 
 
-def test_the_remediator_and_on_call_both_hear_of_what_lasts(
-    alertmanager: Alertmanager, remediator: Received, slack: Received
+def test_the_remediator_the_channel_and_on_call_all_hear_of_what_lasts(
+    alertmanager: Alertmanager, people: Humans
 ) -> None:
     alertmanager.fire(SERVICE_DOWN)
-    wait_until(lambda: bool(remediator.requests and slack.requests), "not everybody heard", 10)
+    for way in (HOOK, SLACK, PAGER, "mail team-a@piano-tutor.com"):
+        people.await_(way, "ServiceDown")
 
-    headers, body = remediator.requests[0]
-    assert headers["Authorization"] == f"Bearer {TOKEN}"
-    assert body["groupLabels"] == {"alertname": "ServiceDown", "service": "frontend"}
-    assert body["truncatedAlerts"] == 0
-    message = slack.requests[0][1]
-    assert message["channel"] == "#incidents"
-    assert "P1 ServiceDown frontend (1)" in slack.text()
+    hook = people.by(HOOK)[0]
+    assert hook.headers["Authorization"] == f"Bearer {TOKENS['remediator_token']}"
+    assert hook.body["groupLabels"] == {"alertname": "ServiceDown", "service": "frontend"}
+    assert hook.body["truncatedAlerts"] == 0
+    message = people.by(SLACK)[0]
+    assert message.body["channel"] == "#incidents"
+    assert "FIRING P1 ServiceDown frontend (1)" in message.text
+    page = people.by(PAGER)[0]
+    assert page.headers["Authorization"] == f"Bearer {TOKENS['pager_token']}"
+    mail = people.by("mail team-a@piano-tutor.com")[0]
+    assert mail.headers["Authorization"] == f"alerts@piano-tutor.com:{TOKENS['smtp_password']}"
+    assert mail.headers["Subject"] == "[FIRING P1] ServiceDown frontend"
+    for other in ("/team-b", "/team-c", "/fallback", "/lead", "/cto", DEPLOYMENTS):
+        assert people.by(other) == []
 
 
-def test_on_call_hears_what_the_remediator_cannot_take(
-    tool: Callable[[str], str], tmp_path: Path, slack: Received
+def test_messages_have_links_and_no_text_of_the_stack_can_mention_anybody(
+    alertmanager: Alertmanager, people: Humans
 ) -> None:
-    running = Alertmanager(tool("alertmanager"), tmp_path, free_port(), slack.port)
-    try:
+    alertmanager.fire(
+        SERVICE_DOWN,
+        summary="<!channel> frontend is down",
+        action="read on",
+        runbook_url="docs/runbooks/ServiceDown.md",
+        dashboard_url="/d/stackmedic-services/services?var-service=frontend&viewPanel=5",
+    )
+    people.await_(SLACK, "frontend")
+    people.await_("mail team-a@piano-tutor.com", "frontend")
+
+    (attachment,) = people.by(SLACK)[0].body["attachments"]
+    assert "*&lt;!channel> frontend is down*" in attachment["text"]
+    for words in (
+        "Next: read on",
+        "Runbook: https://github.com/piano-tutor/stackmedic/blob/main/docs/runbooks/ServiceDown.md",
+        "Dashboard: http://localhost:3001/d/stackmedic-services/services?var-service=frontend",
+        "/#/silences/new?filter=%7Bservice%3D%22frontend%22%7D",
+    ):
+        assert words in attachment["text"]
+    html = people.by("mail team-a@piano-tutor.com")[0].body.get_body(("html",)).get_content()
+    assert "&lt;!channel&gt; frontend is down" in html
+    assert "docs/runbooks/ServiceDown.md" in html
+
+
+def test_people_hear_what_the_remediator_cannot_take(tmp_path: Path, people: Humans) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with an_alertmanager(tmp_path, people, remediator=nobody) as running:
         running.fire(SERVICE_DOWN)
-        wait_until(lambda: "ServiceDown" in slack.text(), "on-call was not told", 10)
-    finally:
-        running.stop()
+        people.await_(PAGER, "ServiceDown")
+        people.await_(SLACK, "ServiceDown")
+
+
+def test_people_hear_over_the_other_ways_when_one_is_broken(tmp_path: Path, people: Humans) -> None:
+    def no_pager(document: dict[str, Any]) -> None:
+        (team,) = (one for one in document["receivers"] if one["name"] == "page-team-a")
+        team["webhook_configs"][0]["url"] = f"http://127.0.0.1:{free_port()}"
+
+    with an_alertmanager(tmp_path, people, change=no_pager) as running:
+        running.fire(SERVICE_DOWN)
+        people.await_("mail team-a@piano-tutor.com", "ServiceDown")
+        people.await_(SLACK, "ServiceDown")
 
 
 def test_an_alert_for_humans_only_does_not_reach_the_remediator(
-    alertmanager: Alertmanager, remediator: Received, slack: Received
+    alertmanager: Alertmanager, people: Humans
 ) -> None:
     escalated = {"alertname": "RemediationEscalated", "severity": "P1", "service": "redis"}
     manual = {**escalated, "alertname": "ErrorBurst", "remediation": "manual"}
     alertmanager.fire(escalated, manual)
-    wait_until(
-        lambda: "RemediationEscalated" in slack.text() and "ErrorBurst" in slack.text(),
-        "on-call was not told",
-    )
+    for name in ("RemediationEscalated", "ErrorBurst"):
+        people.await_(SLACK, name)
+        people.await_(PAGER, name)
 
-    assert remediator.requests == []
+    assert people.by(HOOK) == []
+
+
+def test_a_p2_is_for_the_channel_and_wakes_nobody(
+    alertmanager: Alertmanager, people: Humans
+) -> None:
+    alertmanager.fire({"alertname": "BackupTooOld", "severity": "P2", "service": "database"})
+    # With the longest grace: when this page is out, the other's time is over.
+    alertmanager.fire(SERVICE_DOWN)
+    people.await_(SLACK, "BackupTooOld")
+    people.await_(PAGER, "ServiceDown")
+
+    assert people.ways("BackupTooOld") == {SLACK}
+
+
+def test_an_alert_of_no_known_severity_is_told_in_the_channel(
+    alertmanager: Alertmanager, people: Humans
+) -> None:
+    odd = {"alertname": "Odd", "service": "x", "remediation": "restart-service"}
+    alertmanager.fire(odd)
+    people.await_(SLACK, "Odd")
+    people.await_(HOOK, "Odd")
+
+
+def test_what_has_to_do_with_a_deployment_is_told_in_its_channel_too(
+    alertmanager: Alertmanager, people: Humans
+) -> None:
+    bad = {"alertname": "LiveColourUnhealthy", "severity": "P0", "service": "backend"}
+    alertmanager.fire({**bad, "category": "deployment", "remediation": "rollback-colour"})
+    under_way = {"alertname": "DeploymentInProgress", "severity": "none", "service": "backend"}
+    alertmanager.fire({**under_way, "category": "deployment"})
+    for way in (DEPLOYMENTS, SLACK, PAGER, HOOK):
+        people.await_(way, "LiveColourUnhealthy")
+    people.await_(DEPLOYMENTS, "DeploymentInProgress")
+
+    assert people.by(DEPLOYMENTS)[0].body["channel"] == "#deployments"
+    assert people.ways("DeploymentInProgress") == {DEPLOYMENTS}
 
 
 def test_the_watchdog_reaches_the_remediator_again_and_again_and_nobody_else(
-    alertmanager: Alertmanager, remediator: Received, slack: Received
+    tmp_path: Path, people: Humans
 ) -> None:
-    alertmanager.fire({"alertname": "Watchdog", "severity": "none", "remediation": "manual"})
-    wait_until(lambda: len(remediator.requests) > 1, "the remediator was not told twice")
-    assert "Watchdog" not in slack.text()
+    def often(document: dict[str, Any]) -> None:
+        document["route"]["routes"][0]["repeat_interval"] = "1s"
+
+    with an_alertmanager(tmp_path, people, change=often) as running:
+        running.fire({"alertname": "Watchdog", "severity": "none", "remediation": "manual"})
+        people.await_(HOOK, "Watchdog", times=2)
+    assert people.ways("Watchdog") == {HOOK}
 
 
 def test_the_channel_hears_how_far_a_p0_is_and_its_end_and_nobody_is_paged_for_that(
-    tool: Callable[[str], str], tmp_path: Path, remediator: Received, slack: Received
+    tmp_path: Path, people: Humans
 ) -> None:
-    with listening() as pager:
-        running = Alertmanager(
-            tool("alertmanager"), tmp_path, remediator.port, slack.port, oncall=pager.port
-        )
-        try:
-            with closing(AlertmanagerPager(running.url, clock=lambda: datetime.now(UTC))) as sender:
-                progress = a_notice("RemediationProgress", "acknowledged: restarting postgres")
-                sender.fire(progress)
-                wait_until(lambda: "restarting postgres" in slack.text(), "nobody was told")
-                # The newest words come with the next repetition, and the end with its own.
-                sender.fire(a_notice("RemediationProgress", "verifying postgres"))
-                wait_until(lambda: "verifying postgres" in slack.text(), "it was not repeated")
-                sender.end(a_notice("RemediationProgress", "resolved: mended in 12 s"))
-                wait_until(lambda: "mended in 12 s" in slack.text(), "its end was not told")
-                assert "RESOLVED P0 RemediationProgress postgres" in slack.text()
-                # After this one is through, a page for the progress would be too.
-                sender.fire(a_notice("RemediationEscalated", "postgres was not mended"))
-                wait_until(lambda: "was not mended" in pager.text(), "on-call was not told")
-        finally:
-            running.stop()
-        assert "FIRING P0 RemediationEscalated postgres" in pager.text()
-        assert "RemediationProgress" not in pager.text()
-        assert remediator.requests == []
+    def often(document: dict[str, Any]) -> None:
+        for route in document["route"]["routes"]:
+            if "Progress" in str(route["matchers"]):
+                route["repeat_interval"] = "1s"
+
+    with (
+        an_alertmanager(tmp_path, people, change=often) as running,
+        closing(AlertmanagerPager(running.url, clock=lambda: datetime.now(UTC))) as sender,
+    ):
+        sender.fire(a_notice("RemediationProgress", "acknowledged: restarting postgres"))
+        people.await_(SLACK, "restarting postgres")
+        # The newest words come with the next repetition, and the end with its own.
+        sender.fire(a_notice("RemediationProgress", "verifying postgres"))
+        people.await_(SLACK, "verifying postgres")
+        sender.end(a_notice("RemediationProgress", "resolved: mended in 12 s"))
+        people.await_(SLACK, "RESOLVED P0 RemediationProgress postgres", "mended in 12 s")
+        # After this one is through, a page for the progress would be too.
+        sender.fire(a_notice("RemediationEscalated", "postgres was not mended"))
+        people.await_(PAGER, "was not mended")
+    assert people.ways("RemediationProgress") == {SLACK}
 
 
 def a_notice(name: str, summary: str) -> Notice:
@@ -283,28 +232,107 @@ def a_notice(name: str, summary: str) -> Notice:
         "service": "postgres",
         "incident": "7",
         "remediation": "manual",
+        "category": "remediation",
     }
     return Notice(labels, {"summary": summary}, "http://remediator")
 
 
+# -- what is hidden ---------------------------------------------------------------------------
+
+
 def test_what_follows_from_a_dead_database_is_not_told(
-    alertmanager: Alertmanager, remediator: Received, slack: Received
+    alertmanager: Alertmanager, people: Humans
 ) -> None:
     alertmanager.fire(POSTGRES_DOWN)
-    wait_until(lambda: "PostgresDown" in slack.text(), "on-call was not told")
+    people.await_(PAGER, "PostgresDown")
     # What is down itself is told in spite of it, and after its message the other's time is over.
     alertmanager.fire(NOT_READY, SERVICE_DOWN)
-    wait_until(
-        lambda: "ServiceDown" in slack.text() and "ServiceDown" in remediator.text(),
-        "what is down was not told",
-    )
+    people.await_(PAGER, "ServiceDown")
+    people.await_(HOOK, "ServiceDown")
 
-    assert "BackendNotReady" not in slack.text() + remediator.text()
+    assert people.ways("BackendNotReady") == set()
     assert alertmanager.state_of("BackendNotReady") == "suppressed"
 
 
-def test_the_configuration_names_only_receivers_that_are_used() -> None:
-    document = yaml.safe_load((REPO / "alert_rules" / "alertmanager.yml").read_text())
-    used = {route["receiver"] for route in document["route"]["routes"]}
+def alert(name: str, severity: str, category: str, service: str = "redis") -> dict[str, str]:
+    labels = {"alertname": name, "severity": severity, "category": category}
+    return labels | {"service": service, "remediation": "x"}
 
-    assert {receiver["name"] for receiver in document["receivers"]} == used
+
+@pytest.mark.parametrize(
+    ("cause", "hidden", "told"),
+    [
+        pytest.param(
+            alert("ServiceDown", "P1", "availability"),
+            [alert("HighMemory", "P2", "resource"), alert("ErrorBurst", "P1", "errors")],
+            [
+                alert("RestartLoop", "P1", "availability"),
+                alert("HighMemory", "P2", "resource", "y"),
+            ],
+            id="down",
+        ),
+        pytest.param(
+            alert("SiteDown", "P0", "availability", "backend"),
+            [alert("BackendLatencyHigh", "P2", "errors", "backend")],
+            [
+                alert("MaintenanceOverdue", "P1", "availability", "backend"),
+                alert("RemediationEscalated", "P2", "remediation", "backend"),
+                alert("CertificateExpiring", "P2", "certificate", "backend"),
+            ],
+            id="P0",
+        ),
+        pytest.param(
+            alert("RemediationInProgress", "none", "remediation"),
+            [alert("HighMemory", "P1", "resource"), alert("CeleryWorkerSilent", "P1", "tasks")],
+            [
+                alert("RedisDown", "P0", "database"),
+                alert("RemediationAwaitsApproval", "P1", "remediation") | {"remediation": "manual"},
+            ],
+            id="in progress",
+        ),
+        pytest.param(
+            alert("RemediationEscalated", "P3", "remediation"),
+            [alert("RemediationNotMended", "P1", "remediation")],
+            [alert("RemediationNotMended", "P1", "remediation", "y")],
+            id="called",
+        ),
+        pytest.param(
+            alert("RemediatorDown", "P1", "meta", "remediator"),
+            [alert("OnCallNobody", "P1", "meta", "oncall")],
+            [alert("ExporterDown", "P1", "meta", "exporter")],
+            id="remediator",
+        ),
+    ],
+)
+def test_only_consequences_are_hidden(
+    alertmanager: Alertmanager,
+    people: Humans,
+    cause: dict[str, str],
+    hidden: list[dict[str, str]],
+    told: list[dict[str, str]],
+) -> None:
+    alertmanager.fire(cause)
+    until(lambda: alertmanager.state_of(cause["alertname"]) == "active", within_seconds=SLOW)
+    alertmanager.fire(*hidden, *told)
+    for labels in told:
+        people.await_(SLACK, labels["alertname"], labels["service"])
+    # The longest grace of all: after it whatever else there is to tell has been told.
+    alertmanager.fire(alert("Last", "P1", "meta", "last"))
+    people.await_(PAGER, "Last")
+
+    for labels in hidden:
+        text = f'"service": "{labels["service"]}"'
+        assert people.ways(f'"alertname": "{labels["alertname"]}"', text) == set()
+    # It is told once its cause is gone.
+    alertmanager.resolve(cause)
+    for labels in hidden:
+        people.await_(SLACK, labels["alertname"], labels["service"])
+
+
+def test_a_progress_hides_nothing_of_its_service(
+    alertmanager: Alertmanager, people: Humans
+) -> None:
+    alertmanager.fire(alert("RemediationProgress", "P0", "remediation"))
+    until(lambda: alertmanager.state_of("RemediationProgress") == "active")
+    alertmanager.fire(alert("HighMemory", "P2", "resource"))
+    people.await_(SLACK, "HighMemory")

@@ -42,19 +42,30 @@ def test_every_file_of_rules_has_its_tests() -> None:
     assert [path.name for path in TESTS] == [path.name for path in RULES]
 
 
+PAGED = "incidents,page-team-a,page-team-b,page-team-c,page-fallback"
+"""By the routes; one of them, by their hours."""
+
+
 @pytest.mark.parametrize(
     ("labels", "receivers"),
     [
-        ("severity=P1 remediation=restart-service service=backend-blue", "remediator,oncall"),
-        ("severity=P2 remediation=flush-temp-keys service=redis", "remediator,oncall"),
-        ("severity=P0 remediation=restart-database service=postgres", "remediator,oncall"),
-        ("severity=P1 remediation=manual service=backend-blue", "oncall"),
-        ("severity=P3 remediation=manual service=backend-blue", "oncall"),
-        ("alertname=RemediationEscalated severity=P1 service=redis", "oncall"),
-        ("alertname=FromSomewhereElse", "oncall"),
-        ("alertname=RemediationEscalated severity=P0 service=postgres", "oncall"),
+        ("severity=P1 remediation=restart-service service=backend-blue", f"remediator,{PAGED}"),
+        ("severity=P2 remediation=flush-temp-keys service=redis", "remediator,incidents"),
+        ("severity=P0 remediation=restart-database service=postgres", f"remediator,{PAGED}"),
+        ("severity=P1 remediation=manual service=backend-blue", PAGED),
+        ("severity=P3 remediation=manual service=backend-blue", "mail"),
+        ("severity=P3 remediation=warm-cache service=redis", "remediator,mail"),
+        ("severity=P0 escalation=lead remediation=manual", "incidents,lead"),
+        ("severity=P0 escalation=cto remediation=manual", "incidents,cto"),
+        (
+            "severity=P0 category=deployment remediation=rollback-colour",
+            f"deployments,remediator,{PAGED}",
+        ),
+        ("alertname=RemediationEscalated severity=P1 service=redis", PAGED),
+        ("alertname=FromSomewhereElse", "incidents"),
+        ("alertname=RemediationEscalated severity=P0 service=postgres", PAGED),
         ("alertname=RemediationProgress severity=P0 remediation=manual", "incidents"),
-        ("alertname=WatchdogMissing severity=P1 remediation=manual", "oncall"),
+        ("alertname=WatchdogMissing severity=P1 remediation=manual", PAGED),
         ("alertname=Watchdog severity=none remediation=manual", "remediator"),
         ("alertname=Other severity=none remediation=manual", "null"),
     ],

@@ -87,6 +87,12 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
         "CertificateExpiring": "install-certificate",
         "MaintenanceOverdue": "end-maintenance",
         "DiskAlmostFull": "prune-images",
+        "ServiceUnhealthy": "restart-service",
+        "RedisDown": "restart-service",
+        "DatabaseMemoryHigh": "find-hog",
+        "CertificateCritical": "install-certificate",
+        "CertificateExpired": "install-certificate",
+        "DiskWillFill": "prune-images",
     }
     own = {"backend-blue", "backend-green", "nginx"}
     assert policy.topology["backend"].excludes == own | {"frontend"}

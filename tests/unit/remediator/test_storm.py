@@ -23,9 +23,11 @@ def a_world(at_least: int = 3) -> Policy:
     return a_policy(topology=topology, storm=StormLimits(at_least=at_least))
 
 
-def firing(*numbers: int, seconds_ago: float = 0, name: str = "ServiceDown") -> AlertState:
+def firing(
+    *numbers: int, seconds_ago: float = 0, name: str = "ServiceDown", severity: str = "P1"
+) -> AlertState:
     at = START - timedelta(seconds=seconds_ago)
-    alerts = ({"alertname": name, "service": f"s{n}"} for n in numbers)
+    alerts = ({"alertname": name, "service": f"s{n}", "severity": severity} for n in numbers)
     return AlertState(tuple(FiringAlert(labels, at) for labels in alerts), 1.0)
 
 
@@ -42,6 +44,9 @@ def firing(*numbers: int, seconds_ago: float = 0, name: str = "ServiceDown") -> 
         (firing(5, 6, 7, seconds_ago=999), (), False),
         (firing(5, 6, 7, 8, seconds_ago=999), (), True),
         (firing(5, 6, 7, 8, seconds_ago=999, name="NobodyMendsThis"), (), True),
+        (firing(5, 6, 7, 8, seconds_ago=999, name="NobodyMendsThis", severity="P2"), (), False),
+        (firing(5, 6, 7, 8, seconds_ago=999, name="NobodyMendsThis", severity="P3"), (), False),
+        (firing(5, 6, 7, 8, seconds_ago=999, severity="P2"), (), True),
         (firing(0, 1, 2, 3, 4, 5, seconds_ago=0, name="NobodyMendsThis"), (), False),
         (firing(5, 6, 7, seconds_ago=999), ("s8",), True),
         (firing(0, 1, 2, 5, 6, seconds_ago=999), (), False),

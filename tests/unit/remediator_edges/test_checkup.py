@@ -90,10 +90,10 @@ BROKEN: tuple[tuple[str, str, str, str], ...] = (
      "PostgresDown: nobody emits pg_upp"),
     (AVAILABILITY, "runbook_url: docs/runbooks/ServiceDown.md", "runbook_url: docs/x/None.md",
      "ServiceDown: there is no page docs/x/None.md"),
-    (AVAILABILITY, "/d/stackmedic-overview/", "/d/stackmedic-overvieww/",
-     "ServiceDown: there is no dashboard 'stackmedic-overvieww'"),
-    (AVAILABILITY, "viewPanel=1\n", "viewPanel=999\n",
-     "ServiceDown: the dashboard stackmedic-overview has no panel 999"),
+    (AVAILABILITY, "/d/stackmedic-services/", "/d/stackmedic-servicess/",
+     "ServiceDown: there is no dashboard 'stackmedic-servicess'"),
+    (AVAILABILITY, "viewPanel=5\n", "viewPanel=999\n",
+     "ServiceDown: the dashboard stackmedic-services has no panel 999"),
     (ENTRIES, "alerts: [PostgresDown]", "alerts: [PostgresDownn]",
      "restart-database: no rule is called 'PostgresDownn'"),
     (ENTRIES, "watchdog: {alert: Watchdog", "watchdog: {alert: Watchdogg",
@@ -161,7 +161,8 @@ def test_an_alert_that_no_route_brings_to_the_remediator_or_to_a_human_is_found(
 
     found = [sentence for _, _, sentence in stack.found()]
 
-    assert "ServiceDown: goes to oncall and not to the remediator" in found
+    teams = ", ".join(f"page-{who}" for who in ("fallback", "team-a", "team-b", "team-c"))
+    assert f"ServiceDown: goes to incidents, {teams} and not to the remediator" in found
     stack.edit(ALERTMANAGER, """'remediation="manual"']""", """'remediation!="manual"']""")
     stack.edit(ALERTMANAGER, "repeat_interval: 1h\n      continue: true", "repeat_interval: 1h")
     found = [sentence for _, _, sentence in stack.found()]

@@ -1,0 +1,1 @@
+"""Pictures of the dashboards, drawn outside of Grafana; see README.md."""
