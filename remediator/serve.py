@@ -237,9 +237,15 @@ def _worker(
             "dead-man": _dead_man(config, journal, metrics, pager, prometheus).turn,
             "housekeeping": Housekeeping(journal.database, _retention(config), _now).turn,
         },
-        page=Pages(journal.calls, journal.records, pager, config.external_url, _now).send,
+        page=Pages(journal.calls, journal.records, pager, _incidents_url(config), _now).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
+
+
+def _incidents_url(config: Config) -> str:
+    """Where there is a console, a human who is called is led there."""
+    pages = "console" if config.console else "api/v1"
+    return f"{config.external_url.rstrip('/')}/{pages}/incidents"
 
 
 def _issues(
