@@ -189,6 +189,8 @@ def _modules(config: Config) -> Iterator[str]:
             yield f"probes.{key}.module: {probe.module!r} is not one of modules"
         if not probe.url.startswith("http") and (probe.health_json or probe.json_values):
             yield f"probes.{key}: a tcp or tls probe has no body to look into"
+        if probe.interval is not None and probe.interval < probe.timeout:
+            yield f"probes.{key}.interval: must not be shorter than timeout"
 
 
 def _doubled(node: yaml.Node | None, path: str = "") -> Iterator[tuple[str, int]]:

@@ -120,6 +120,8 @@ class ProbeSection(Section):
     """The colour of that service."""
     timeout: Seconds = 2.0
     """A slower answer fails the probe."""
+    interval: Seconds | None = None
+    """Probe this often in the background and show the last result, instead of in each scrape."""
     health_json: bool = False
     """Read the body as a health document with components."""
     json_values: Annotated[

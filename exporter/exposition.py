@@ -1,16 +1,17 @@
 """Families -> bytes of the Prometheus text format 0.0.4.
 
-Rule: pure apart from a bounded memory of label text, and it never fails: bad text is
+Rule: pure apart from a bounded memory of what it wrote, and it never fails: bad text is
 replaced; a series written before, or one that cannot be written, is dropped and counted. Speed
 is the point: what was written last time is kept as a template, and while the same series come
-again only their numbers are filled in. Metrics that have one series each, such as those of a
-server's settings, stand first and together: a template for each would cost more than its line.
+again only their numbers are filled in, into bytes, where %a writes a number as repr does.
+Metrics that have one series each, such as those of a server's settings, stand first and
+together: a template for each would cost more than its line.
 """
 
 import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -18,15 +19,14 @@ from exporter.families.metric import Family, Metric, Row, Sample, families_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LONGEST_LABEL = 1024
-_KEPT_LABEL_SETS = 100_000
+_KEPT_LINES = 100_000
 _KEPT_SHEETS = 8
-# Of series that are gone: where containers come and go, their labels must not pile up.
-_SPARE_LABEL_SETS = 5_000
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LARGEST = sys.float_info.max
 _NUMBERS = frozenset({int, float})
+Texts = dict[tuple[str, ...], str]  # label values -> as they are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,11 @@ class _Page:
 
     shape: list[tuple[str, int]]  # suffix and samples of each family
     keys: tuple[tuple[str, ...], ...]
-    template: str
-    # A tuple of samples cannot change: the same one again is the same text. Of others no text
-    # is kept: it is as long as the whole page, and filling the template is quick.
-    same: tuple[Sample, ...] | None = None
+    template: bytes  # empty: thrown away, for the text stays
+    # A tuple of samples cannot change: the same one again is the same text. Most containers do
+    # nothing most of the time, so the same numbers come again as well.
+    same: Sequence[Sample] | None = None
+    values: tuple[float, ...] = ()
     body: bytes = b""
 
 
@@ -84,7 +85,7 @@ class _Sheet:
     lonely: _Lonely
     names: frozenset[str]  # whose series are in the text
     order: list[int]  # places of the numbers: one name's stand together
-    template: str
+    template: bytes
     whole: bool  # all are in the text
 
 
@@ -92,8 +93,6 @@ class _Sheet:
 class Encoder:
     """Keeps the text of earlier scrapes. One per process; not for concurrent use."""
 
-    _texts: dict[tuple[str, ...], dict[tuple[str, ...], str]] = field(default_factory=dict)
-    _kept: int = 0
     _pages: dict[Metric, _Page] = field(default_factory=dict)
     _paged: int = 0  # lines of all pages
     # By how many families, so that scrapers of different collectors do not drive out each other.
@@ -101,6 +100,8 @@ class Encoder:
 
     def encode(self, found: Iterable[Family | Row]) -> Exposition:
         found = list(found)
+        # By label names. Metrics of a container share them; who keeps a page needs them no more.
+        texts: dict[tuple[str, ...], Texts] = {}
         parts: list[bytes] = []
         dropped = 0
         lonely, others = _parted(found)
@@ -121,14 +122,15 @@ class Encoder:
                 if family.metric.labels != metric.labels or not _valid(family.metric):
                     dropped += len(family.samples)
                     continue
-                written = self._write(family, seen, lines)
+                labels = texts.setdefault(metric.labels, {})
+                written = _write(family, labels, seen, lines)
                 samples += written
                 dropped += len(family.samples) - written
             if not seen:
                 continue
             parts.append("".join(lines).encode("utf-8"))
             if len(seen) == sum(len(family.samples) for family in group):
-                self._learn(metric, group)
+                self._learn(metric, group, texts[metric.labels])
         return Exposition(tuple(parts), samples, dropped)
 
     def _fill_sheet(
@@ -149,7 +151,7 @@ class Encoder:
             self._sheets[len(values)] = sheet
         figures = tuple([values[place] for place in sheet.order])
         try:
-            parts.append((sheet.template % _figures(figures)).encode("utf-8"))
+            parts.append(sheet.template % _figures(figures))
         except (TypeError, ValueError):
             return None  # one of them is no number
         return sheet
@@ -161,73 +163,60 @@ class Encoder:
             return None
         samples = group[0].samples
         if len(group) == 1 and samples is page.same:
+            page.template = b""  # made again should they ever change, which costs less than a copy
             return page.body
         if page.shape != _shape(group):
             return None
         keys, values = _columns(group)
-        if keys != page.keys:
+        same = values == page.values
+        if keys != page.keys or not (same or page.template):
             return None
-        try:
-            body = (page.template % _figures(values)).encode("utf-8")
-        except (TypeError, ValueError):
-            return None
-        if len(group) == 1 and isinstance(samples, tuple):
-            page.same, page.body = samples, body
-        else:
-            page.same, page.body = None, b""
-        return body
+        if not same:
+            try:
+                page.body = page.template % _figures(values)
+            except (TypeError, ValueError):
+                return None
+            page.values = values
+        page.same = samples if len(group) == 1 and isinstance(samples, tuple) else None
+        return page.body
 
-    def _learn(self, metric: Metric, group: list[Family]) -> None:
-        texts = self._texts[metric.labels]
+    def _learn(self, metric: Metric, group: list[Family], texts: Texts) -> None:
         lines = [_head(metric).replace("%", "%%")]
         for family in group:
             for key, _ in family.samples:
-                if key not in texts:  # forgotten while the group was written
-                    return
-                lines.append(f"{metric.name}{family.suffix}{texts[key].replace('%', '%%')} %s\n")
+                lines.append(f"{metric.name}{family.suffix}{texts[key].replace('%', '%%')} %a\n")
         before = self._pages.pop(metric, None)
         self._paged += len(lines) - (len(before.keys) + 1 if before else 0)
-        if self._paged > _KEPT_LABEL_SETS:
-            self._pages.clear()  # as rare as forgetting label text, and as simple
+        if self._paged > _KEPT_LINES:
+            self._pages.clear()  # rare, so simpler than choosing whom to forget
             self._paged = 0
             return
-        self._pages[metric] = _Page(_shape(group), _columns(group)[0], "".join(lines))
+        template = "".join(lines).encode("utf-8")
+        self._pages[metric] = _Page(_shape(group), _columns(group)[0], template)
 
-    def _write(self, family: Family, seen: set[str], lines: list[str]) -> int:
-        name, names = family.metric.name + family.suffix, family.metric.labels
-        texts = self._texts.setdefault(names, {})
-        written = 0
-        for values, number in family.samples:
-            kind = type(number)
-            try:
-                if (kind is float or kind is int) and -_LARGEST < number < _LARGEST:
-                    figure = repr(number)
-                else:
-                    figure = _figure(number)
-                text = texts.get(values)
-                if text is None:
-                    text = self._remember(texts, names, values)
-            except (TypeError, ValueError):
-                continue  # a collector's mistake costs its sample, never the scrape
-            series = family.suffix + text
-            if series in seen:
-                continue
-            seen.add(series)
-            written += 1
-            lines.append(f"{name}{text} {figure}\n")
-        return written
 
-    def _remember(
-        self, texts: dict[tuple[str, ...], str], names: tuple[str, ...], values: tuple[str, ...]
-    ) -> str:
-        if self._kept >= min(_KEPT_LABEL_SETS, _SPARE_LABEL_SETS + 2 * self._paged):
-            # Rare, so forgetting everything is simpler than choosing whom to forget.
-            for kept in self._texts.values():
-                kept.clear()
-            self._kept = 0
-        self._kept += 1
-        text = texts[values] = _label_text(names, values)
-        return text
+def _write(family: Family, texts: Texts, seen: set[str], lines: list[str]) -> int:
+    name, names = family.metric.name + family.suffix, family.metric.labels
+    written = 0
+    for values, number in family.samples:
+        kind = type(number)
+        try:
+            if (kind is float or kind is int) and -_LARGEST < number < _LARGEST:
+                figure = repr(number)
+            else:
+                figure = _figure(number)
+            text = texts.get(values)
+            if text is None:
+                text = texts[values] = _label_text(names, values)
+        except (TypeError, ValueError):
+            continue  # a collector's mistake costs its sample, never the scrape
+        series = family.suffix + text
+        if series in seen:
+            continue
+        seen.add(series)
+        written += 1
+        lines.append(f"{name}{text} {figure}\n")
+    return written
 
 
 def _parted(found: Iterable[Family | Row]) -> tuple[_Lonely, list[Family]]:
@@ -270,14 +259,14 @@ def _sheet(lonely: _Lonely, taken: set[str]) -> _Sheet:
     sound = {name: lines for name, lines in by_name.items() if name not in unsound}
     text = [
         _head(metrics[next(iter(lines.values()))]).replace("%", "%%")
-        + "".join(f"{line.replace('%', '%%')} %s\n" for line in lines)
+        + "".join(f"{line.replace('%', '%%')} %a\n" for line in lines)
         for lines in sound.values()
     ]
     return _Sheet(
         _Lonely(metrics, lonely.suffixes, lonely.keys),
         frozenset(sound),
         [place for lines in sound.values() for place in lines.values()],
-        "".join(text),
+        "".join(text).encode("utf-8"),
         whole=len(sound) == len(by_name),
     )
 
@@ -293,15 +282,24 @@ def _columns(group: list[Family]) -> tuple[tuple[tuple[str, ...], ...], tuple[fl
 
 
 def _figures(values: tuple[float, ...]) -> tuple[object, ...]:
-    """What %s writes as Prometheus reads it. Errors: TypeError or ValueError for no number."""
+    """What %a writes as Prometheus reads it. Errors: TypeError or ValueError for no number."""
     if _everyday(values):
         return values
     return tuple(
         [
-            value if type(value) in _NUMBERS and -_LARGEST < value < _LARGEST else _figure(value)
+            value
+            if type(value) in _NUMBERS and -_LARGEST < value < _LARGEST
+            else _Written(_figure(value))
             for value in values
         ]
     )
+
+
+class _Written(str):
+    """The text of a number, which %a leaves as it is."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def _everyday(values: tuple[float, ...]) -> bool:

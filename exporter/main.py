@@ -130,7 +130,7 @@ def _print_once(exporter: Exporter) -> int:
     if sys.stdout.isatty():
         sys.stdout.write(report(exporter.scrape()))
     else:
-        sys.stdout.buffer.write(exporter.metrics({}, None).body)
+        sys.stdout.buffer.writelines(exporter.metrics({}, None).parts)
     return 0
 
 

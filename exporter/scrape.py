@@ -13,18 +13,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from exporter.collectors import Opened
 from exporter.collectors.port import Clock, Instant, Punctual
 from exporter.families import scrape as own
 from exporter.families.metric import Families, Family, Row
 from exporter.readings import Cause, Unreachable
-from exporter.workers import Workers
+from exporter.workers import Workers, tried
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # Taken from a collector's deadline so that "I ran out of time" still arrives in time.
 _MARGIN_SHARE, _MARGIN_SECONDS = 0.1, 0.1
@@ -151,7 +149,7 @@ class Scraper:
     def _work(self, job: Job, run: Run) -> None:
         opened = job.opened
         margin = min(_MARGIN_SECONDS, (run.deadline - run.began_at) * _MARGIN_SHARE)
-        seen = _tried(lambda: _seen(opened, run.deadline - margin))
+        seen = tried(lambda: _seen(opened, run.deadline - margin))
         if isinstance(seen, Exception):
             run.error = f"{Cause.BUG}: {type(seen).__name__}: {seen}"
             self._log_bug(job, run.error, seen)
@@ -195,7 +193,7 @@ class Scraper:
 
     def _without(self, opened: Opened, why: Unreachable) -> Families:
         """What is said of a target that was not read, such as pg_up 0."""
-        said = _tried(lambda: opened.families(opened.target, why))
+        said = tried(lambda: opened.families(opened.target, why))
         if isinstance(said, Exception):
             log.error("families of %s raised", opened.name, exc_info=said)
             return []
@@ -209,14 +207,6 @@ def _seen(opened: Opened, deadline: float) -> tuple[Families, str]:
     if isinstance(reading, Unreachable):
         return families, str(reading)
     return families, "; ".join(reading.problems)
-
-
-def _tried(call: Callable[[], T]) -> T | Exception:
-    """The edge of every collector: its bug must stay its own."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001  see above
-        return error
 
 
 def _divided(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:

@@ -193,6 +193,7 @@ class ProbeTarget:
     health_json: bool = False
     json_values: tuple[str, ...] = ()
     module: Module = Module()
+    interval: float | None = None  # None: in each scrape
 
 
 @dataclass(frozen=True, slots=True)

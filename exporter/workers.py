@@ -8,8 +8,10 @@ the process from ending.
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import TypeVar
 
 Task = Callable[[], None]
+T = TypeVar("T")
 
 
 class Workers:
@@ -45,3 +47,11 @@ class Workers:
                     return
                 self._idle += 1
             task = self._tasks.get()
+
+
+def tried(call: Callable[[], T]) -> T | Exception:
+    """The edge of every collector: its bug must stay its own."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001  see above
+        return error

@@ -31,10 +31,6 @@ BETWEEN: Mapping[str, tuple[float, float]] = {
 # These say something only in trouble, or on other machines: (board, panel, query) and why.
 IN_TROUBLE: Mapping[tuple[str, int, str], str] = {
     ("stackmedic-overview", 3, "A"): "nothing fires",
-    ("stackmedic-overview", 16, "A"): "no rota is configured",
-    ("stackmedic-alerting", 6, "A"): "no rota is configured",
-    ("stackmedic-alerting", 7, "A"): "no rota is configured",
-    ("stackmedic-alerting", 16, "A"): "no rota is configured",
     ("stackmedic-alerting", 11, "B"): "every notification arrives",
     ("stackmedic-alerting", 15, "A"): "nobody let a page lie; then one line without a service",
     ("stackmedic-postgres", 21, "B"): "there is no replication slot",

@@ -112,9 +112,12 @@ def _logs(folder: LogFolder, wiring: Wiring) -> Collector[Any]:
 
 
 def _probe(target: ProbeTarget, wiring: Wiring) -> Collector[Any]:
+    from exporter.collectors.probe_interval import IntervalProbe
     from exporter.collectors.probes import ProbeCollector
 
-    return ProbeCollector(target, wiring.clocks)
+    if target.interval is None:
+        return ProbeCollector(target, wiring.clocks)
+    return IntervalProbe(target, target.interval, wiring.clocks)
 
 
 def _colours(switch: ColourSwitch, wiring: Wiring) -> Collector[Any]:

@@ -6,6 +6,7 @@ pressure files come from the unified hierarchy that is mounted beside it.
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from exporter.readings.cgroups import DeviceIO, Usage
 
@@ -159,12 +160,16 @@ def _pressure(texts: Texts) -> dict[str, float]:
     """some: at least one task waited; full: all stalled (older kernels lack it for cpu)."""
     found: dict[str, float] = {}
     for file, waiting, stalled in _PRESSURE:
-        parts = texts.get(file, b"").split(b"total=")
-        if len(parts) > 1:
-            found[waiting] = int(parts[1].partition(b"\n")[0]) / 1e6
-        if len(parts) > 2:  # noqa: PLR2004  some, then full
-            found[stalled] = int(parts[2]) / 1e6
+        totals = _totals(texts.get(file, b""))
+        found |= zip((waiting, stalled), totals, strict=False)
     return found
+
+
+@lru_cache(maxsize=512)  # most containers never wait for memory or I/O, and say it alike
+def _totals(text: bytes) -> tuple[float, ...]:
+    """Seconds of some, then of full; what the file does not say is not there."""
+    lines = text.split(b"total=")[1:3]
+    return tuple(int(line.partition(b"\n")[0]) / 1e6 for line in lines)
 
 
 def _devices_v1(texts: Texts, device_name: DeviceName) -> tuple[DeviceIO, ...]:

@@ -252,6 +252,9 @@ class EventedContainers:
             except ERRORS:
                 self._drop_client()
                 raise
+        with self._lock:
+            containers = [c for _, c in self._containers.values() if c is not None]
+        self._counts.settle(containers, self._clocks.monotonic())
 
     # Following the events.
 

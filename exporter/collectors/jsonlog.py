@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.collectors.logcount import LineCounter, Noticed
+from exporter.readings.logs import JSON_FILE
 
 BLOCK_BYTES = 65536
 HEAD_BYTES = 256
@@ -76,6 +77,7 @@ class JsonLog:
     """The log of one container id."""
 
     def __init__(self, path: Path, counter: LineCounter, noticed: Noticed) -> None:
+        self.source = JSON_FILE
         self._path = path
         self._name = str(path)  # looked at all the time, and a Path is slow to look at
         self._counter = counter

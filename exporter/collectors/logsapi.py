@@ -16,6 +16,7 @@ from typing import Any
 from exporter.collectors.engine import ERRORS, EngineClient
 from exporter.collectors.logcount import STREAMS, LineCounter
 from exporter.readings import Container
+from exporter.readings.logs import LOGS_API
 
 ASK_SECONDS = 10.0
 RETRY_SECONDS = 2.0
@@ -35,6 +36,7 @@ class EngineLog:
         counter: LineCounter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.source = LOGS_API
         self._url = url
         self._id = container.id
         self._name = container.name

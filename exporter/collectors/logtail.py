@@ -24,6 +24,8 @@ FILE_DRIVERS = ("", "json-file")
 class Followed(Protocol):
     """The log of one container id, wherever it is read from."""
 
+    source: str
+
     @property
     def lag_bytes(self) -> int: ...
     def begin_at_end(self) -> None: ...
@@ -137,6 +139,7 @@ class Tail:
             container,
             dict(tally.messages),
             tally.size,
+            source=log.source if log else "",
             lag_bytes=log.lag_bytes if log else 0,
             last_message_at=tally.last_message_at,
             matches={k: n for k, n in tally.matches.items() if k in configured},

@@ -36,6 +36,7 @@ class NetworkCollector:
         self._root = Path(engine.proc_root or "/proc")
         self._containers = containers
         self._kept: dict[tuple[str, int], int] = {}  # container id, process id -> descriptor
+        self._said: dict[tuple[str, int], tuple[bytes, tuple[Interface, ...]]] = {}
         self._asks = stats is not None  # until the files have shown a container
 
     def collect(self, deadline: float) -> Networks | Unreachable:
@@ -65,12 +66,16 @@ class NetworkCollector:
         found = []
         self._forget(self._kept.keys() - {(c.id, c.pid) for c in connected})
         for container in connected:
+            key = container.id, container.pid
             try:
                 text = os.pread(self._descriptor(container), _LARGEST_FILE, 0)
             except OSError:
-                self._forget([(container.id, container.pid)])
+                self._forget([key])
                 continue  # ended since the engine spoke of it
-            found.append((container, interfaces_of(text)))
+            said = self._said.get(key)
+            if said is None or said[0] != text:
+                said = self._said[key] = text, interfaces_of(text)
+            found.append((container, said[1]))
         if connected and not found:
             name = connected[0].name
             return Unreachable(Cause.FILES, f"{self._root}: no process of {name} in sight")
@@ -91,6 +96,7 @@ class NetworkCollector:
 
     def _forget(self, whose: Iterable[tuple[str, int]]) -> None:
         for key in list(whose):
+            self._said.pop(key, None)
             if (fd := self._kept.pop(key, None)) is not None:
                 os.close(fd)
 

@@ -6,6 +6,7 @@ start, so increase() sees the first error.
 
 from exporter.families.containers import label_values
 from exporter.families.metric import Family, counter, gauge
+from exporter.families.scrape import SOURCE
 from exporter.readings import Logs, Unreachable
 from exporter.targets import LogFolder
 
@@ -85,5 +86,10 @@ def families(folder: LogFolder, reading: Logs | Unreachable) -> list[Family]:
         PARTIALS.family([((), reading.partials_joined)]),
         DROPPED.family(
             ((reason,), reading.lines_dropped.get(reason, 0)) for reason in DROP_REASONS
+        ),
+        # Both where some are read in files and some through the engine.
+        SOURCE.family(
+            (("logs", source), 1)
+            for source in sorted({item.source for item in reading.logs if item.source})
         ),
     ]

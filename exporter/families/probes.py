@@ -25,6 +25,11 @@ DURATIONS = Metric(
     "How long the probes since the exporter started took.",
     (*LABELS, "le"),
 )
+PROBED_AT = gauge(
+    "probe_last_attempt_timestamp_seconds",
+    "When the probe shown was begun, Unix time, for one with an interval of its own.",
+    LABELS,
+)
 LOOKUP = gauge("probe_dns_lookup_time_seconds", "Time the name's look-up took.", LABELS)
 IP_PROTOCOL = gauge("probe_ip_protocol", "4 or 6: the version of IP that was used.", LABELS)
 IP_HASH = gauge("probe_ip_addr_hash", "FNV-1a of the address: changes when it does.", LABELS)
@@ -126,6 +131,7 @@ def _families(labels: Labels, reading: Probe | Unreachable) -> list[Family]:
             ((*labels, reason), reading.failures.get(reason, 0)) for reason in ProbeFailure
         ),
         *_durations(labels, reading),
+        PROBED_AT.family(_given(labels, reading.probed_at)),
         LOOKUP.family(_given(labels, reading.phases.get("resolve"))),
         IP_PROTOCOL.family(_given(labels, _protocol(reading.ip))),
         IP_HASH.family(_given(labels, _fnv1a(reading.ip) if reading.ip else None)),

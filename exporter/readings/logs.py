@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from exporter.readings.containers import Container
 
+# Where a log is read.
+JSON_FILE, LOGS_API = "json_file", "logs_api"
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerLog:
@@ -13,6 +16,7 @@ class ContainerLog:
     container: Container
     messages: Mapping[tuple[str, str], int]  # (stream, level)
     size_bytes: int
+    source: str = ""  # empty: not looked at yet
     lag_bytes: int = 0
     last_message_at: float = 0.0  # Unix seconds, 0 = none yet
     matches: Mapping[str, int] = field(default_factory=dict)  # pattern -> messages

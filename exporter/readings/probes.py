@@ -104,5 +104,6 @@ class Probe:
     attempts: int = 0  # since the start, this one included
     failures: Mapping[ProbeFailure, int] = field(default_factory=dict)
     durations: Durations = Durations()
+    probed_at: float | None = None  # Unix seconds; None: in the scrape that shows it
     detail: str = ""
     problems: tuple[str, ...] = ()

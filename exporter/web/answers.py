@@ -36,6 +36,11 @@ class Answer:
     body: bytes
     content_type: str = _TEXT
     headers: tuple[tuple[str, str], ...] = ()
+    more: tuple[bytes, ...] = ()  # of the body, which is never put together when it is long
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        return (self.body, *self.more)
 
 
 class Prober(Protocol):
@@ -127,7 +132,7 @@ class Exporter:
             tail = self._encoder.encode(
                 [*configuration.families(state), *own.exporter(self._version, self._dropped)]
             )
-        return Answer(200, b"".join((*main.parts, *tail.parts)), CONTENT_TYPE)
+        return Answer(200, b"", CONTENT_TYPE, more=(*main.parts, *tail.parts))
 
     def scrape(self, header: str | None = None, only: Sequence[str] = ()) -> Scrape:
         done = self._scraper.scrape(self._budget(header), only)

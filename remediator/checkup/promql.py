@@ -33,7 +33,6 @@ _OF_OTHERS = (
         "grafana_",
         "http_request",
         "net_",
-        "oncall_",  # while a rota is configured
         "pg_settings_",
         "process_",
         "prometheus_",

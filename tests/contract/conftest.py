@@ -31,9 +31,6 @@ OF_OTHERS = {
     "prometheus_rule_group_last_duration_seconds": frozenset({"rule_group"}),
     "prometheus_notifications_errors_total": frozenset({"alertmanager"}),
     "prometheus_notifications_sent_total": frozenset({"alertmanager"}),
-    # While a rota is configured.
-    "oncall_current": frozenset({"team"}),
-    "oncall_ends_timestamp_seconds": frozenset[str](),
 }
 ADDED_BY_SCRAPE = frozenset({"job", "instance"})
 POSTGRES_PARAMETERS = (

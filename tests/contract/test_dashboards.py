@@ -238,18 +238,28 @@ def test_what_was_done_is_marked_on_every_board() -> None:
         assert "remediator_runs_total" in marks["Remediations"]
 
 
-def test_a_panel_names_the_alerts_that_link_to_it(rules: list[dict[str, Any]]) -> None:
-    """The overview is for those that have no panel of their own."""
-    said = {
-        (board["uid"], str(panel["id"])): panel["description"].partition("Explains: ")[2]
+def explained() -> dict[tuple[str, int], set[str]]:
+    """Panel -> the alerts that its description names."""
+    return {
+        (board["uid"], panel["id"]): set(re.findall(r"\w+", alerts))
         for board in BOARDS.values()
         for panel in panels(board)
+        if (alerts := panel["description"].partition("Explains: ")[2])
     }
+
+
+def test_every_alert_leads_to_a_panel_that_names_it(rules: list[dict[str, Any]]) -> None:
     for rule in rules:
-        link = rule.get("annotations", {}).get("dashboard_url", "")
-        found = re.match(r"/d/([^/]+)/.*viewPanel=(\d+)", link)
-        if found is not None and found[1] != "stackmedic-overview":
-            assert rule["alert"] in re.findall(r"\w+", said[found[1], found[2]])
+        if "alert" in rule:
+            link = re.match(r"/d/([^/]+)/.*viewPanel=(\d+)", rule["annotations"]["dashboard_url"])
+            assert link is not None, rule["alert"]
+            assert rule["alert"] in explained().get((link[1], int(link[2])), set()), link[0]
+
+
+def test_every_alert_that_a_panel_names_is_a_rule(rules: list[dict[str, Any]]) -> None:
+    named = set[str]().union(*explained().values())
+
+    assert named - {rule.get("alert") for rule in rules} == set()
 
 
 # -- provisioning -----------------------------------------------------------------------------

@@ -158,31 +158,37 @@ class Alertmanager:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.url = f"http://127.0.0.1:{free_port()}"
-        secrets = dict(TOKENS)
-        for name, channel in (("slack", "incidents"), ("slack_deployments", "deployments")):
-            secrets[f"{name}_webhook_url"] = f"{humans.http}/{channel}"
-        for name, value in secrets.items():
-            (folder / name).write_text(value)  # 0.25 takes a line end for part of a password
-        own = parse_oncall(rota or a_rota(), "oncall.yml")
-        text = (ALERT_RULES / "alertmanager.yml").read_text()
-        new = replaced(text, compiled(own.rota, own.zone_name))
-        assert new is not None
-        for shipped, here in {
+        self._places = {
             "http://remediator:9181": remediator or humans.http,
             "https://pager.piano-tutor.com": humans.http,
             "smtp.piano-tutor.com:587": humans.smtp,
             "/run/secrets/": f"{folder}/",
             "templates/*.tmpl": f"{ALERT_RULES}/templates/*.tmpl",
-        }.items():
+        }
+        self._change = change
+        secrets = dict(TOKENS)
+        for name, channel in (("slack", "incidents"), ("slack_deployments", "deployments")):
+            secrets[f"{name}_webhook_url"] = f"{humans.http}/{channel}"
+        for name, value in secrets.items():
+            (folder / name).write_text(value)  # 0.25 takes a line end for part of a password
+        self.compile(rota or a_rota())
+        self._running = ExitStack()
+
+    def compile(self, rota: str) -> None:
+        """As `oncall compile` does; what runs already has to reload it."""
+        own = parse_oncall(rota, "oncall.yml")
+        text = (ALERT_RULES / "alertmanager.yml").read_text()
+        new = replaced(text, compiled(own.rota, own.zone_name))
+        assert new is not None
+        for shipped, here in self._places.items():
             assert shipped in new
             new = new.replace(shipped, here)
         document = yaml.safe_load(new)
         document["global"]["smtp_require_tls"] = False
         sooner(document["route"])
-        if change is not None:
-            change(document)
-        (folder / "alertmanager.yml").write_text(yaml.safe_dump(document))
-        self._running = ExitStack()
+        if self._change is not None:
+            self._change(document)
+        (self.folder / "alertmanager.yml").write_text(yaml.safe_dump(document))
 
     def start(self) -> None:
         command = [
@@ -198,6 +204,9 @@ class Alertmanager:
 
     def stop(self) -> None:
         self._running.close()
+
+    def reload(self) -> None:
+        httpx.post(f"{self.url}/-/reload", trust_env=False).raise_for_status()
 
     def fire(self, *alerts: Mapping[str, str], **annotations: str) -> None:
         words = {"summary": "s", "description": "d"} | annotations

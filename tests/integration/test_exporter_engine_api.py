@@ -179,6 +179,7 @@ logs: {{root: /nowhere, state_file: "{tmp_path}/logs.json", ask_engine: true}}
         eventually(lambda: counted("error") > errors)
         assert (counted("error"), counted("other")) == (errors + 1, others)
         assert not [n for n in dropped(exporter.metrics()) if n]
+        assert source(exporter.metrics(), "logs") == "logs_api"
 
 
 def dropped(metrics: Metrics) -> list[float]:

@@ -146,7 +146,7 @@ def _numbers(value: float) -> list[str]:
 # -- who notices ------------------------------------------------------------------------------
 
 
-class Tests:
+class Suite:
     """The promtool tests of one file of rules."""
 
     def __init__(self, promtool: str, folder: Path, rules: Document, tests: Document) -> None:
@@ -172,6 +172,8 @@ class Tests:
         patterns = re.findall(r'alertname=~"([^"]+)"', text)
         words = _words(text)
         names = {name_of(rule) for rule in rules_of(self._rules)}
+        if re.search(r"ALERTS\{(?![^}]*alertname)", text):
+            return names
         return {
             name for name in names if name in words or any(re.fullmatch(p, name) for p in patterns)
         }

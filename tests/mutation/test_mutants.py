@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.mutation.mutants import Mutant, Tests, mutants_of, name_of, read, rules_of
+from tests.mutation.mutants import Mutant, Suite, mutants_of, name_of, read, rules_of
 
 ALERT_RULES = Path(__file__).resolve().parents[2] / "alert_rules"
 FILES = sorted(path.stem for path in (ALERT_RULES / "rules").glob("*.yml"))
@@ -30,7 +30,7 @@ class Stage:
 
     def notices(self, mutant: Mutant) -> bool:
         with TemporaryDirectory() as folder:
-            tests = Tests(self._promtool, Path(folder), self.rules, self._tests)
+            tests = Suite(self._promtool, Path(folder), self.rules, self._tests)
             return tests.notice(mutant)
 
 

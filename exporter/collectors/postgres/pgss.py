@@ -40,8 +40,14 @@ STATEMENTS_SQL = """
 select s.userid, s.dbid, s.queryid, {toplevel}, {signature}, pg_get_userbyid(s.userid)::text,
   {columns}
 from {schema}.pg_stat_statements(false) s
-where not exists (select from unnest(%b::int8[]) known(g) where known.g = {signature})
+where {unknown}
 """
+# From the server of 1.9 on a list is hashed once for all rows. That wants a list that is known
+# when the statement is planned, and a case, or the planner would look at each of its elements.
+UNKNOWN = "case when {signature} = any(%b::int8[]) then false else true end"
+UNKNOWN_BEFORE_1_9 = (
+    "not exists (select from unnest(%b::int8[]) known(g) where known.g = {signature})"
+)
 TEXTS_SQL = """
 select distinct on (queryid) queryid::text, left(regexp_replace(query, '\\s+', ' ', 'g'), %s)
 from {schema}.pg_stat_statements(true) where queryid = any(%s)
@@ -64,6 +70,7 @@ def wording(extension_version: str, schema: str) -> Wording:
     numbers = tuple(int(part) for part in re.findall(r"\d+", extension_version)[:2])
     columns = _columns(numbers)
     toplevel = "s.toplevel::int" if numbers >= (1, 9) else "1"
+    unknown = UNKNOWN if numbers >= (1, 9) else UNKNOWN_BEFORE_1_9
     # The hash spreads over all bits, so what never changes need not be hashed.
     signature = "hashint8extended(s.calls, s.queryid) # (s.userid::int8 << 32) # s.dbid::int8"
     if numbers >= (1, 9):
@@ -76,6 +83,7 @@ def wording(extension_version: str, schema: str) -> Wording:
         STATEMENTS_SQL.format(
             toplevel=toplevel,
             signature=signature,
+            unknown=unknown.format(signature=signature),
             columns=", ".join(columns.values()),
             schema=quoted,
         ),
@@ -181,7 +189,8 @@ class StatementReader:
             self._forget()
             self._epoch, self._whole_at = info, now
         try:
-            rows = session.execute(words.statements, (self._signatures.array,)).fetchall()
+            array = self._signatures.array
+            rows = session.execute(words.statements, (array,), prepare=False).fetchall()
         except Error:
             self._forget()
             raise

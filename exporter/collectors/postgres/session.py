@@ -116,12 +116,17 @@ class Session:
             options=_OPTIONS,
         )
 
-    def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> psycopg.Cursor[Row]:
-        """The session's one cursor: read it before the next call."""
+    def execute(
+        self, sql: str, parameters: tuple[object, ...] = (), *, prepare: bool = True
+    ) -> psycopg.Cursor[Row]:
+        """The session's one cursor: read it before the next call.
+
+        prepare: False for a statement whose plan depends on its parameters.
+        """
         if self._cursor is None:
             raise psycopg.OperationalError("not connected")
         # Named constants only; psycopg wants literal text.
-        return self._cursor.execute(cast("Any", sql), parameters or None)
+        return self._cursor.execute(cast("Any", sql), parameters or None, prepare=prepare)
 
     def cancel(self) -> None:
         """Make execute() return soon. Does not block."""

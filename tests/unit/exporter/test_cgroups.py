@@ -1,5 +1,6 @@
 """cgroup trees of both versions and both drivers, as files."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -122,14 +123,15 @@ def tree_v2(root: Path, folder: str) -> None:
     (root / "cgroup.controllers").write_text("cpu memory pids\n")
 
 
-def collect(root: Path, *containers: Container) -> Usages | Unreachable:
+def engine_of(root: Path) -> Engine:
     proc = root / "proc"
     proc.mkdir(exist_ok=True)
     (proc / "partitions").write_text("major minor  #blocks  name\n\n   8        0  100 sda\n")
-    collector = CgroupCollector(
-        Engine("unix:///x", cgroup_root=str(root), proc_root=str(proc)),
-        FakeSet(*containers or (RUNNING,)),
-    )
+    return Engine("unix:///x", cgroup_root=str(root), proc_root=str(proc))
+
+
+def collect(root: Path, *containers: Container) -> Usages | Unreachable:
+    collector = CgroupCollector(engine_of(root), FakeSet(*containers or (RUNNING,)))
     try:
         return collector.collect(0)
     finally:
@@ -218,6 +220,35 @@ def test_descriptors_are_kept_and_given_back(tmp_path: Path) -> None:
     containers.reading = Containers(0, ())
     collector.collect(0)
     assert collector._kept == {}
+
+
+def test_files_that_were_not_there_yet_are_looked_for_again(tmp_path: Path) -> None:
+    collector = CgroupCollector(engine_of(tmp_path), FakeSet(RUNNING))
+    before = collector.collect(0)
+    tree_v1(tmp_path, CGROUPFS)
+    after = collector.collect(0)
+    collector.close()
+
+    assert isinstance(before, Unreachable)
+    assert after == Usages(((RUNNING, EXPECTED),))
+
+
+def test_a_restart_is_read_from_the_files_that_are_there_now(tmp_path: Path) -> None:
+    half = tmp_path / "pids" / CGROUPFS
+    write(half, {"pids.current": "1\n"})
+    containers = FakeSet(replace(RUNNING, pid=7))
+    collector = CgroupCollector(engine_of(tmp_path), containers)
+    before = collector.collect(0)
+    shutil.rmtree(half)
+    tree_v1(tmp_path, CGROUPFS)
+    containers.reading = Containers(0, (replace(RUNNING, pid=8),))
+    after = collector.collect(0)
+    collector.close()
+
+    assert isinstance(before, Usages)
+    assert isinstance(after, Usages)
+    assert before.usages[0][1] == Usage(processes=1)
+    assert after.usages[0][1] == EXPECTED
 
 
 def test_a_file_that_opens_and_cannot_be_read_costs_itself_only(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ MISTAKES = {
     "probe-module": [
         "probes.redis: a tcp or tls probe has no body to look into",
         "probes.site.module: 'nope' is not one of modules",
+        "probes.often.interval: must not be shorter than timeout",
     ],
     "tcp-probe": [f"probes.a.url: {PROBE_URL}", f"probes.b.url: {PROBE_URL}"],
     "nginx": ["nginx.nginx.url: must be a URL such as http://host:port/path"],

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from exporter.collectors import event_counts
-from exporter.collectors.event_counts import EventCounts
+from exporter.collectors.event_counts import UNTOLD_SECONDS, EventCounts
+from exporter.readings import Container, ContainerState
 
 
 def event(at: int, action: str = "die", name: str = "web", code: str = "137") -> dict[str, Any]:
@@ -106,3 +107,64 @@ def test_names_stay_bounded_and_the_living_are_kept() -> None:
     assert len(names) == event_counts.MAX_NAMES
     assert "n0" in names
     assert "n1" not in names
+
+
+SECOND = 10**9
+
+
+def ended(at: float, state: ContainerState = ContainerState.EXITED, code: int = 137) -> Container:
+    return Container("1", "web", "i", state, exit_code=code, finished_at=at)
+
+
+def settled(counts: EventCounts, container: Container, now: float = 0.0) -> dict[Any, int]:
+    """What is counted once the container has said the same for long enough."""
+    counts.settle([container], now)
+    counts.settle([container], now + UNTOLD_SECONDS)
+    return counts.counted()[0]
+
+
+def test_an_end_that_no_event_told_is_counted_once() -> None:
+    counts = EventCounts(None)
+    counts.settle([ended(0, ContainerState.RUNNING)], 0)
+
+    counts.settle([ended(50)], 10)
+    assert counts.counted()[0] == {}  # its event may still come
+    assert settled(counts, ended(50), 10) == {("web", "137"): 1}
+    assert settled(counts, ended(50), 100) == {("web", "137"): 1}
+
+
+def test_an_end_before_anybody_looked_is_history() -> None:
+    assert settled(EventCounts(None), ended(50)) == {}
+
+
+def test_an_end_whose_event_comes_late_is_counted_by_its_event() -> None:
+    counts = EventCounts(None)
+    counts.settle([ended(0, ContainerState.RUNNING)], 0)
+    counts.settle([ended(50)], 10)
+    counts.take(event(50 * SECOND + 3))
+
+    assert settled(counts, ended(50), 11) == {("web", "137"): 1}
+
+
+def test_one_that_runs_again_ended_with_a_code_that_nobody_knows() -> None:
+    counts = EventCounts(None)
+    counts.settle([ended(0, ContainerState.RUNNING)], 0)
+
+    assert settled(counts, ended(50, ContainerState.RUNNING, 0)) == {("web", "other"): 1}
+
+
+def test_a_crash_loop_that_is_told_by_events_is_counted_by_them(file: Path) -> None:
+    counts = EventCounts(str(file))
+    for at in range(1, 100):
+        counts.settle([ended(at)], at)
+        counts.take(event(at * SECOND))
+
+    assert settled(counts, ended(99), 200) == {("web", "137"): 99}
+
+
+def test_an_end_while_the_exporter_and_the_engine_were_away_is_counted(file: Path) -> None:
+    before = EventCounts(str(file))
+    before.settle([ended(0, ContainerState.RUNNING)], 0)
+    before.save(0, at_once=True)
+
+    assert settled(EventCounts(str(file)), ended(50)) == {("web", "137"): 1}

@@ -52,6 +52,7 @@ from exporter.readings import (
 )
 from exporter.readings.cgroups import DeviceIO
 from exporter.readings.containers import Machine
+from exporter.readings.logs import JSON_FILE
 from exporter.readings.probes import Durations
 from exporter.targets import (
     BackupFolder,
@@ -294,6 +295,7 @@ READINGS: tuple[tuple[str, Any, Any], ...] = (
                     REDIS,
                     {("stderr", "error"): 1},
                     20,
+                    JSON_FILE,
                     lag_bytes=5,
                     last_message_at=1_700_000_000.0,
                     matches={"oom": 1},

@@ -276,6 +276,14 @@ def test_without_time_the_rest_waits_and_is_told_as_lag(stage: Stage) -> None:
     tail.close()
 
 
+def test_where_a_log_is_read_is_told_once_it_has_been_looked_at(stage: Stage) -> None:
+    tail = stage.open()
+    before = tail.reading().logs[0].source
+
+    assert (before, read(tail).logs[0].source) == ("", "json_file")
+    tail.close()
+
+
 def test_what_was_rotated_away_unseen_is_a_gap_not_a_guess(stage: Stage) -> None:
     first = stage.open()
     stage.write("ERROR 1\n")

@@ -50,8 +50,10 @@ ALIVE, NEW_A_SCRAPE = 8, 3
 MOST_NAMES = 100  # not 1,000: their memory must be full before the first comparison
 STATEMENTS, NEW_STATEMENTS = 300, 60
 MOST_SERIES = 20_000
-# Of some 10 MiB: caches are emptied at their bound, which is never at the same place twice.
+# Of one MiB: caches are emptied at their bound, which is never at the same place twice, and a
+# look may meet what a thread is about to let go.
 TOLERANCE = 1.03
+SLACK_BYTES = 64 << 10
 
 
 class FakeEngine:
@@ -249,7 +251,7 @@ class Stage:
         (self.root / "textfiles" / "jobs.prom").write_text(sample)
         if number % 20 == 0:
             self.exporter.landing()
-        return self.exporter.metrics({}, None).body
+        return b"".join(self.exporter.metrics({}, None).parts)
 
 
 def _as_told(_: object, reading: Told) -> list[Family]:
@@ -328,6 +330,7 @@ def test_two_hours_of_coming_and_going_leave_nothing_behind(folder: Path, traced
     finally:
         stage.scraper.close()
 
-    assert after.traced_bytes <= before.traced_bytes * TOLERANCE, (before, after)
+    most = before.traced_bytes * TOLERANCE + SLACK_BYTES
+    assert after.traced_bytes <= most, (before, after)
     assert (after.descriptors, after.threads) == (before.descriptors, before.threads)
     assert after.series <= before.series * TOLERANCE < MOST_SERIES
