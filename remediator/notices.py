@@ -29,8 +29,9 @@ def severity_of(labels: Mapping[str, str]) -> str:
     return severity if severity in SEVERITIES else "P1"
 
 
-def notice_of(call: Call, story: Story, external_url: str) -> Notice:
-    url = f"{external_url.rstrip('/')}/api/v1/incidents/{story['id']}"
+def notice_of(call: Call, story: Story, incidents_url: str) -> Notice:
+    """`incidents_url`: below it a human finds an incident by its number."""
+    url = f"{incidents_url}/{story['id']}"
     labels = {
         "service": story["target"],
         "severity": call.severity,

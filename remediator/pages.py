@@ -24,7 +24,7 @@ class Pages:
     calls: Calls
     records: Records
     pager: Pager
-    external_url: str
+    incidents_url: str
     clock: Callable[[], datetime]
 
     def send(self) -> None:
@@ -39,7 +39,7 @@ class Pages:
                 continue
             tell = self.pager.fire if call.is_open else self.pager.end
             try:
-                tell(notice_of(call, story, self.external_url))
+                tell(notice_of(call, story, self.incidents_url))
             except RemediationError as error:
                 log.warning("no human could be told of incident %d: %s", call.incident_id, error)
             else:

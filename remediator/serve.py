@@ -211,9 +211,17 @@ def _worker(
                 journal, Housekeeping(journal.database, _retention(config), journal.clock).turn
             ),
         },
-        page=Pages(journal.calls, journal.records, pager, config.external_url, journal.clock).send,
+        page=Pages(
+            journal.calls, journal.records, pager, _incidents_url(config), journal.clock
+        ).send,
     )
     return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=journal.clock)
+
+
+def _incidents_url(config: Config) -> str:
+    """Where there is a console, a human who is called is led there."""
+    pages = "console" if config.console else "api/v1"
+    return f"{config.external_url.rstrip('/')}/{pages}/incidents"
 
 
 def _issues(config: Config, journal: Journal, stack: ExitStack) -> Mapping[str, Callable[[], None]]:

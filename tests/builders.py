@@ -201,7 +201,9 @@ class Loop:
         self.page()
 
     def page(self) -> None:
-        Pages(self.calls, self.records, self.pager, "http://remediator", self.clock).send()
+        Pages(
+            self.calls, self.records, self.pager, "http://remediator/api/v1/incidents", self.clock
+        ).send()
 
     def remediate(self, *, but: int | None = None) -> bool:
         """Each open incident once, `but` one whose lane is busy. Whether any wants another look."""

@@ -117,7 +117,7 @@ class Process:
             self.path.with_name("paused"), {}, self.orders, self.world.clock
         )
         self.pages = Pages(
-            self.calls, self.records, self.outside.pager, "http://remediator", self.world.clock
+            self.calls, self.records, self.outside.pager, "http://r/incidents", self.world.clock
         )
         self.reconciler = Reconciler(
             self.policy, self.outside.alerts, self.intake, self.runs, self.metrics, self.world.clock

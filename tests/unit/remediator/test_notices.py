@@ -171,7 +171,7 @@ def test_hostile_text_is_no_mention_and_no_link(loop: Loop) -> None:
     assert story is not None
     summary = "<!channel> <http://evil|click> @here \x1b[31m & \u202e" + "x" * 9000
     call = Call(1, "P1", Escalation("restart", Reason.NO_DATA, summary), None, is_open=True)
-    text = notice_of(call, story, "http://r").annotations["description"]
+    text = notice_of(call, story, "http://r/api/v1/incidents").annotations["description"]
     assert len(text) <= 3000
     assert not set(text) & set("<>@&\x1b\u202e")
 
