@@ -1,7 +1,7 @@
 """Several remediators on one journal: who works on what, who is dead, whose time it is."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -248,6 +248,16 @@ def test_a_shared_clock_is_the_servers_however_long_that_does_not_answer() -> No
     server[0] = START + timedelta(hours=1, seconds=5)
     clock.set()
     assert clock() == START + timedelta(hours=1, seconds=5)
+
+
+def test_a_shared_clock_begins_with_its_quickest_answer() -> None:
+    ticks, waits = [0.0], [3.0, 0.0, 1.0]
+
+    def ask() -> datetime:
+        ticks[0] += waits.pop(0)
+        return START + timedelta(seconds=ticks[0])
+
+    assert SharedClock(ask, lambda: ticks[0])() == START + timedelta(seconds=4)
 
 
 def test_a_slow_answer_moves_a_shared_clock_no_more_than_it_must() -> None:
