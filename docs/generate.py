@@ -161,6 +161,7 @@ WORDS = {
     "Day": "day (`mon` to `sun`)",
     "Expression": "regular expression",
     "Header": "header name",
+    "JournalUrl": "URL of a PostgreSQL",
     "JsonPath": "JSON path",
     "JsonPaths": "list of JSON paths",
     "Path": "absolute path",

@@ -31,6 +31,7 @@ from remediator.config_humans import (
     HeartbeatSection,
     WatchdogSection,
 )
+from remediator.config_journal import JournalSection
 from remediator.config_mistakes import ConfigError, Mistake, broken_names, from_pydantic
 from remediator.config_schema import (
     BackupSection,
@@ -74,7 +75,7 @@ class Config:
     policy: Policy
     host: str
     port: int
-    state_file: Path
+    state_file: Path | None  # or `journal`
     token_file: Path
     max_body_bytes: int
     prometheus_url: str
@@ -92,6 +93,7 @@ class Config:
     heartbeat: HeartbeatSection | None
     github: GithubSection | None
     active_users: ActiveUsersSection | None = None
+    journal: JournalSection | None = None
     console: ConsoleSection | None = None
 
 
@@ -135,7 +137,8 @@ def _build(file: ConfigFile) -> Config:
         policy=_policy(file),
         host=host,
         port=int(port),
-        state_file=Path(file.state_file),
+        state_file=Path(file.state_file) if file.state_file is not None else None,
+        journal=file.journal,
         token_file=Path(file.webhook.token_file),
         max_body_bytes=file.webhook.max_body_bytes,
         prometheus_url=file.prometheus.url,

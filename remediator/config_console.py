@@ -34,7 +34,8 @@ class ConsoleSection(Section):
     proxy: ConsoleProxySection | None = None
     """A reverse proxy in front: people's addresses are in its X-Forwarded-For."""
     key_file: str | None = None
-    """Signs cookies, with at least 32 bytes; without it, one is made beside the state file."""
+    """Signs cookies, with at least 32 bytes; without it, one is made beside the state file.
+    With a shared `journal` it must be given, the same to all."""
     session: Annotated[Seconds, Field(ge=300, le=7 * 24 * 3600)] = 12 * 3600.0
     """After so long one has to log in again."""
 

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from remediator.actions import ActionType
 from remediator.config_guards import GroupSection
+from remediator.config_journal import unfit_journal
 from remediator.config_schema import RunbookSection, TargetSection
 from remediator.config_stack import unfit_step, unknown_nginx
 
@@ -71,6 +72,7 @@ def broken_names(raw: Mapping[str, object], actions: Mapping[str, ActionType]) -
     yield from _topology_names(targets, set(topology))
     yield from (Mistake(*found) for found in unknown_nginx(targets, set(topology)))
     yield from _never_touched(raw, targets)
+    yield from _journal(raw, targets)
     yield from _counted_users(raw, targets)
     yield from _group_names(raw, set(topology))
     yield from _window_names(raw, entries)
@@ -137,6 +139,12 @@ def _never_touched(
             yield Mistake(
                 f"topology.{key}.container", f"{target.container!r} stands in never_touch"
             )
+
+
+def _journal(raw: Mapping[str, object], targets: Mapping[str, TargetSection]) -> Iterator[Mistake]:
+    addresses = {key: target.address for key, target in targets.items()}
+    servers = {key: (place.host, place.port) for key, place in addresses.items() if place}
+    return (Mistake(*found) for found in unfit_journal(raw, servers))
 
 
 def _counted_users(

@@ -23,6 +23,7 @@ from remediator.config_humans import (
     HeartbeatSection,
     WatchdogSection,
 )
+from remediator.config_journal import JournalSection
 from remediator.config_stack import StackSection
 from remediator.config_values import Listen, Name, Port, Positive, Section, Url
 from remediator.durations import Seconds
@@ -287,8 +288,10 @@ class ConfigFile(Section):
     """observe judges and records; approve asks a human before each run; auto acts by itself."""
     listen: Listen = "0.0.0.0:9181"
     """Where it listens."""
-    state_file: str
-    """The journal, a SQLite file."""
+    state_file: str | None = None
+    """The journal, a SQLite file. It is this, or `journal`."""
+    journal: JournalSection | None = None
+    """The journal on a PostgreSQL of its own, for several remediators that share it."""
     webhook: WebhookSection
     """What Alertmanager sends to."""
     prometheus: PrometheusSection

@@ -23,12 +23,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KillSwitch:
-    """`file` stands beside the state file; whatever it holds is the reason."""
+    """`file` stands beside the state file; whatever it holds is the reason.
 
-    file: Path
+    `name` is this remediator's in a shared journal: each tells of its own file and environment,
+    and all are paused by any.
+    """
+
+    file: Path | None
     environment: Mapping[str, str]
     orders: Orders
     clock: Callable[[], datetime]
+    name: str = ""
 
     def paused(self) -> str | None:
         """Why nothing may begin, for a human; None when it may. Errors: JournalUnavailable."""
@@ -38,18 +43,19 @@ class KillSwitch:
     def look(self) -> tuple[Pause, ...]:
         """Every pause in force; a change is written down. Errors: JournalUnavailable."""
         now = self.clock()
-        known = {pause.source: pause for pause in self.orders.pauses()}
+        known = {(pause.source, pause.remediator): pause for pause in self.orders.pauses()}
         said = {FILE: self._file_says(), ENVIRONMENT: self._environment_says()}
         for source, reason in said.items():
-            if reason is not None and (source not in known or known[source].reason != reason):
-                known[source] = Pause(source, reason, f"the {source}", now)
-                self.orders.pause(known[source])
-                log.warning("paused by the %s: %s", source, reason)
-            elif reason is None and source in known:
-                self._end(known.pop(source), f"the {source}", now)
-        api = known.get(API)
+            own, whose = (source, self.name), f"the {source}{self.name and f' of {self.name}'}"
+            if reason is not None and (own not in known or known[own].reason != reason):
+                known[own] = Pause(source, reason, whose, now, remediator=self.name)
+                self.orders.pause(known[own])
+                log.warning("paused by %s: %s", whose, reason)
+            elif reason is None and own in known:
+                self._end(known.pop(own), whose, now)
+        api = known.get((API, ""))
         if api is not None and api.until is not None and api.until <= now:
-            self._end(known.pop(API), "its time", now)
+            self._end(known.pop((API, "")), "its time", now)
         return tuple(known.values())
 
     def pause(self, reason: str, by: str, until: datetime | None) -> None:
@@ -58,17 +64,22 @@ class KillSwitch:
         log.warning("paused by %s: %s", by, reason)
 
     def resume(self, by: str) -> bool:
-        """Ends what `pause` ordered, and that alone. Errors: JournalUnavailable."""
+        """Ends what `pause` ordered, and what those had that are gone: no other one can.
+
+        Errors: JournalUnavailable.
+        """
         ended = self.orders.resume(API, by, self.clock())
-        if ended:
+        if self.orders.forget_pauses_of_the_dead(by, self.clock()) or ended:
             log.warning("resumed by %s", by)
         return ended
 
     def _end(self, pause: Pause, by: str, now: datetime) -> None:
-        self.orders.resume(pause.source, by, now)
+        self.orders.resume(pause.source, by, now, pause.remediator)
         log.warning("the pause by the %s has ended: %s", pause.source, pause.reason)
 
     def _file_says(self) -> str | None:
+        if self.file is None:
+            return None
         try:
             text = self.file.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:

@@ -222,6 +222,7 @@ class Pause:
     by: str
     at: datetime
     until: datetime | None = None
+    remediator: str = ""  # of a file or an environment: whose it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Rule: the only place that wires, makes a clock and ends the process.
 """
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -21,26 +20,19 @@ import click
 from prometheus_client import disable_created_metrics
 
 from remediator.actions import ACTIONS, Clients
-from remediator.alarm import JournalAlarm
 from remediator.config import Config, load_config
 from remediator.config_mistakes import ConfigError
 from remediator.deadman import DeadMan, Heartbeat
 from remediator.issues import Github, IssueWriter
 from remediator.journal import (
-    Calls,
-    Database,
     Housekeeping,
-    Intake,
     Issues,
     JournalLocked,
     JournalUnavailable,
-    Orders,
-    Records,
-    RunLog,
     RunOrders,
 )
-from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, OncallGauges, RunGauges
+from remediator.keeping import LATE_TURNS, Clocks, Journal, alarm, of_the_leader, opened, sharing_of
+from remediator.metrics import Metrics, OncallGauges
 from remediator.notify import AlertmanagerPager
 from remediator.oncall import Rota
 from remediator.operate import Desk
@@ -56,7 +48,6 @@ from remediator.rota_file import RotaFile
 from remediator.runs import Change, Ending, Incident
 from remediator.verify import MonitoringVerifier
 from remediator.watch import AlertmanagerAlerts, Watch
-from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
 from remediator.web.console.opening import open_gate
 from remediator.web.serving import serving
@@ -66,7 +57,6 @@ log = logging.getLogger("remediator")
 
 EXIT_BAD_CONFIG = 2
 DRAIN_SECONDS = 25.0  # below the 30 s that compose gives before it kills
-LATE_TURNS = 3
 
 
 def serve(config_file: Path, profile: Path | None, *, check: bool) -> None:
@@ -85,7 +75,7 @@ def serve(config_file: Path, profile: Path | None, *, check: bool) -> None:
     except (JournalLocked, JournalUnavailable, OSError, ValueError) as error:
         if isinstance(error, JournalUnavailable):  # there is no journal to keep a call in
             with closing(AlertmanagerPager(config.alertmanager_url, clock=_now)) as pager:
-                _alarm(config, pager).tell(str(error))
+                alarm(config, pager, _now).tell(str(error))
         log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence, not a traceback
         raise SystemExit(1) from None
 
@@ -95,20 +85,6 @@ def _token(path: Path) -> bytes:
     if not token:
         raise ValueError(f"{path} is empty; webhook.token_file must hold the token")
     return token
-
-
-@dataclass(frozen=True, slots=True)
-class _Journal:
-    intake: Intake
-    runs: RunLog
-    records: Records
-    kill_switch: KillSwitch
-    orders: Orders
-    calls: Calls
-    database: Database
-    watchdog: Watchdog | None
-    pager: AlertmanagerPager
-    alarm: JournalAlarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,39 +98,31 @@ def _serve(config: Config, token: bytes) -> None:
     stop = threading.Event()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
     with ExitStack() as stack:
-        database = stack.enter_context(closing(Database(config.state_file)))
         metrics = Metrics(config.policy, installed_version("stackmedic"))
-        memory = timedelta(seconds=config.policy.memory_seconds)
         nudge = _Nudge()
-        runs = RunLog(database, memory, partial(_changed, metrics, nudge), metrics.escalated)
-        paused = config.state_file.with_name("paused")
-        orders = Orders(database)
-        switch = KillSwitch(paused, os.environ, orders, _now)
-        watchdog = _watchdog(config, metrics)
         pager = stack.enter_context(closing(AlertmanagerPager(config.alertmanager_url, clock=_now)))
-        journal = _Journal(
-            *(Intake(database), runs, Records(database), switch, orders, Calls(database)),
-            *(database, watchdog, pager, _alarm(config, pager)),
+        journal = stack.enter_context(
+            opened(config, metrics, partial(_changed, metrics, nudge), pager, Clocks(_now, _ticks))
         )
-        metrics.registry.register(RunGauges(journal.records, config.policy.topology))
-        metrics.registry.register(MaintenanceGauges(config.policy.topology))
         rota = RotaFile(config.oncall_file).rota
-        metrics.registry.register(OncallGauges(rota, _now))
-        metrics.registry.register(BreakerGauges(config.policy, lambda: runs.past(_now())))
-        left = runs.interrupt_all(_now())
+        metrics.registry.register(OncallGauges(rota, journal.clock))
+        left = journal.runs.interrupt_all(journal.clock())
         if left:
             log.warning("%d runs were cut off by the last stop; they are taken up again", left)
         eyes = _eyes(config, stack)
         worker = _worker(config, journal, metrics, eyes, stop=stop, stack=stack)
         nudge.page = worker.page
         desk = _desk(config, journal, metrics, eyes, worker)
-        app = create_app(_parts(config, token, desk, journal.intake, rota))
+        sharing = sharing_of(journal, wake=desk.wake, is_stuck=desk.late)
+        app = create_app(_parts(config, token, desk, journal, rota))
         server = serving(app, config.host, config.port, config.max_body_bytes)
         with suppress(SystemExit):  # by _leave
             # Before the first word that it runs: whoever waits for that may stop it at once.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, partial(_leave, stop))
             worker.start()
+            if sharing is not None:
+                sharing.start()
             tune()
             log.info("listening on %s:%d, mode %s", config.host, config.port, config.policy.mode)
             server.run()
@@ -162,18 +130,20 @@ def _serve(config: Config, token: bytes) -> None:
         server.close()
         if not worker.stop(DRAIN_SECONDS):
             log.warning("a step is still under way; it will be looked at on the next start")
+        if sharing is not None:
+            sharing.stop()
 
 
 def _parts(
-    config: Config, token: bytes, desk: Desk, intake: Intake, rota: Callable[[], Rota | None]
+    config: Config, token: bytes, desk: Desk, journal: Journal, rota: Callable[[], Rota | None]
 ) -> Parts:
     return Parts(
         desk=desk,
         token=token,
         max_body_bytes=config.max_body_bytes,
-        intake=intake,
+        intake=journal.intake,
         external_url=config.external_url,
-        console=open_gate(config.console, config.state_file, config.external_url, _now),
+        console=open_gate(config.console, config.state_file, config.external_url, journal.clock),
         on_call=rota if config.oncall_file else None,
     )
 
@@ -200,7 +170,7 @@ def _eyes(config: Config, stack: ExitStack) -> _Eyes:
 
 def _worker(
     config: Config,
-    journal: _Journal,
+    journal: Journal,
     metrics: Metrics,
     eyes: _Eyes,
     *,
@@ -211,7 +181,7 @@ def _worker(
     clients = Clients(
         config.docker_url,
         config.exporter_url,
-        clock=_now,
+        clock=journal.clock,
         wait=time.sleep,
         prometheus_url=config.prometheus_url,
         topology=policy.topology,
@@ -221,25 +191,31 @@ def _worker(
         alerts=eyes.alerts,
         verifier=eyes.verifier,
         action=partial(_action, clients),
-        clock=_now,
+        clock=journal.clock,
         wait=partial(_wait, stop),
         paused=journal.kill_switch.paused,
     )
-    reconciler = Reconciler(policy, prometheus, journal.intake, journal.runs, metrics, _now)
+    reconciler = Reconciler(
+        policy, prometheus, journal.intake, journal.runs, metrics, journal.clock
+    )
     duties = Duties(
         open_incidents=journal.runs.open_incidents,
         incident=journal.runs.incident,
         remediate=partial(remediate, policy=policy, ports=ports),
-        abandon=partial(_abandon, journal.runs),
+        abandon=partial(_abandon, journal),
         reconcile=partial(_reconcile, journal, reconciler),
         beside={
             **_issues(config, journal, stack),
             "dead-man": _dead_man(config, journal, metrics, pager, prometheus).turn,
-            "housekeeping": Housekeeping(journal.database, _retention(config), _now).turn,
+            "housekeeping": of_the_leader(
+                journal, Housekeeping(journal.database, _retention(config), journal.clock).turn
+            ),
         },
-        page=Pages(journal.calls, journal.records, pager, _incidents_url(config), _now).send,
+        page=Pages(
+            journal.calls, journal.records, pager, _incidents_url(config), journal.clock
+        ).send,
     )
-    return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=_now)
+    return Worker(duties, interval_seconds=config.reconcile_interval_seconds, clock=journal.clock)
 
 
 def _incidents_url(config: Config) -> str:
@@ -248,24 +224,22 @@ def _incidents_url(config: Config) -> str:
     return f"{config.external_url.rstrip('/')}/{pages}/incidents"
 
 
-def _issues(
-    config: Config, journal: _Journal, stack: ExitStack
-) -> Mapping[str, Callable[[], None]]:
+def _issues(config: Config, journal: Journal, stack: ExitStack) -> Mapping[str, Callable[[], None]]:
     """A lane of its own where it is configured, and none where it is not."""
     section = config.github
     if section is None:
         return {}
     token_file = Path(section.token_file)
-    github = Github(section.api_url, section.repository, token_file, _now)
+    github = Github(section.api_url, section.repository, token_file, journal.clock)
     stack.enter_context(closing(github))
     issues = Issues(journal.database)
-    writer = IssueWriter(issues, journal.records, github, config.external_url, _now)
-    return {"issues": writer.turn}
+    writer = IssueWriter(issues, journal.records, github, config.external_url, journal.clock)
+    return {"issues": of_the_leader(journal, writer.turn)}
 
 
 def _dead_man(
     config: Config,
-    journal: _Journal,
+    journal: Journal,
     metrics: Metrics,
     pager: AlertmanagerPager,
     prometheus: Prometheus,
@@ -280,17 +254,8 @@ def _dead_man(
         prove_prometheus=partial(prometheus.query, "vector(1)"),
         count=metrics.heartbeat,
         external_url=config.external_url,
-        clock=_now,
+        clock=journal.clock,
     )
-
-
-def _watchdog(config: Config, metrics: Metrics) -> Watchdog | None:
-    section = config.watchdog
-    if section is None:
-        return None
-    watchdog = Watchdog(section.alert, timedelta(seconds=section.missing_after), _now())
-    metrics.watch(lambda: watchdog.seen_at)
-    return watchdog
 
 
 def _retention(config: Config) -> timedelta:
@@ -298,7 +263,7 @@ def _retention(config: Config) -> timedelta:
     return timedelta(seconds=max(config.retention_seconds, config.policy.memory_seconds))
 
 
-def _desk(config: Config, journal: _Journal, metrics: Metrics, eyes: _Eyes, worker: Worker) -> Desk:
+def _desk(config: Config, journal: Journal, metrics: Metrics, eyes: _Eyes, worker: Worker) -> Desk:
     late_after = max(LATE_TURNS * config.reconcile_interval_seconds, 10.0)
     return Desk(
         policy=config.policy,
@@ -313,7 +278,7 @@ def _desk(config: Config, journal: _Journal, metrics: Metrics, eyes: _Eyes, work
         wake=worker.wake,
         late=lambda: worker.seconds_since_turn > late_after,
         trouble=lambda: journal.alarm.trouble,
-        clock=_now,
+        clock=journal.clock,
         version=installed_version("stackmedic"),
         watchdog=journal.watchdog,
         retention=_retention(config),
@@ -325,9 +290,9 @@ def _action(clients: Clients, step: Step) -> Action:
     return kind.make(kind.params.model_validate(step.params), clients)
 
 
-def _reconcile(journal: _Journal, reconciler: Reconciler) -> None:
+def _reconcile(journal: Journal, reconciler: Reconciler) -> None:
     try:
-        journal.database.prove(_now())
+        journal.database.prove(journal.clock())
         journal.kill_switch.look()  # also when nothing fires: a change is told and seen
         reconciler.once()
     except JournalUnavailable as error:
@@ -336,18 +301,10 @@ def _reconcile(journal: _Journal, reconciler: Reconciler) -> None:
     journal.alarm.works()
 
 
-def _alarm(config: Config, pager: AlertmanagerPager) -> JournalAlarm:
-    return JournalAlarm(
-        pager,
-        external_url=config.external_url,
-        after_seconds=LATE_TURNS * config.reconcile_interval_seconds,
-        clock=_now,
-    )
-
-
-def _abandon(runs: RunLog, incident: Incident, defect: str) -> None:
+def _abandon(journal: Journal, incident: Incident, defect: str) -> None:
     detail = f"a defect in the remediator: {defect}"
-    runs.abandon(incident, Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, detail), _now())
+    ending = Ending(State.FAILED, Reason.OUTCOME_UNKNOWN, detail)
+    journal.runs.abandon(incident, ending, journal.clock())
 
 
 @dataclass(slots=True)
@@ -362,6 +319,11 @@ def _changed(metrics: Metrics, nudge: _Nudge, change: Change) -> None:
     nudge.page()
     why = f" ({change.reason})" if change.reason else ""
     log.info("%s on %s: %s%s", change.runbook, change.target, change.state, why)
+
+
+def _ticks() -> float:
+    """Seconds that go on while the machine sleeps, and that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _now() -> datetime:

@@ -1,6 +1,7 @@
 """Values that the remediator's tests start from, and one loop of it without threads."""
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -8,7 +9,16 @@ from typing import Any
 
 from remediator.alerts import Delivery, read_webhook
 from remediator.checks import AlertCleared, ProbesCheck, Verification
-from remediator.journal import Calls, Database, Intake, Orders, Records, RunLog, RunOrders
+from remediator.journal import (
+    Calls,
+    Intake,
+    Lease,
+    Orders,
+    Records,
+    RunLog,
+    RunOrders,
+    SqliteDatabase,
+)
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.oncall import BusinessHours, Rota, Turn
@@ -118,6 +128,10 @@ def a_body(*alerts: Mapping[str, str], status: str = "firing", **changes: object
     }
 
 
+JOURNAL: ContextVar[Callable[[Path], Any]] = ContextVar("JOURNAL", default=SqliteDatabase)
+"""Opens the journal of a loop: a file, or what stands for it on a server."""
+
+
 @dataclass
 class Loop:
     """The remediator without its threads and its web: told, then turned by hand.
@@ -136,6 +150,8 @@ class Loop:
     wrap: Callable[[RunLog], RunJournal] = lambda runs: runs
     changes: list[Change] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    connect: Callable[[Path], Any] = field(default_factory=JOURNAL.get)
+    name: str = ""
 
     def __post_init__(self) -> None:
         self.verifier.on_pass = self.clear
@@ -147,17 +163,19 @@ class Loop:
 
     def open(self) -> None:
         """Start, or start again on the same file after `close`."""
-        self.database = Database(self.path)
+        self.database = self.connect(self.path)
         memory = timedelta(seconds=self.policy.memory_seconds)
         self.metrics = Metrics(self.policy, "0")
-        self.runs = RunLog(self.database, memory, self.changed, self.metrics.escalated)
+        self.lease = Lease(self.database, self.name)
+        self.runs = RunLog(self.database, memory, self.changed, self.metrics.escalated, self.lease)
         self.calls = Calls(self.database)
         self.intake = Intake(self.database)
         self.records = Records(self.database)
         self.orders = Orders(self.database)
         self.kill_switch = KillSwitch(
-            self.path.with_name("paused"), self.environment, self.orders, self.clock
+            self.path.with_name("paused"), self.environment, self.orders, self.clock, self.name
         )
+        self.lease.begin(self.clock())
         self.runs.interrupt_all(self.clock())
 
     def changed(self, change: Change) -> None:
@@ -198,8 +216,12 @@ class Loop:
             wait=self.wait or self.clock.wait,
             paused=self.kill_switch.paused,
         )
-        due = [incident for incident in self.runs.open_incidents() if incident.id != but]
-        return True in [remediate(incident, self.policy, ports) for incident in due]
+        due = [incident.id for incident in self.runs.open_incidents() if incident.id != but]
+        return True in [
+            remediate(incident, self.policy, ports)
+            for incident in map(self.runs.incident, due)
+            if incident is not None
+        ]
 
     def reconcile(self) -> None:
         Reconciler(

@@ -24,11 +24,17 @@ PARTS: tuple[Callable[[Sources], Iterator[Finding]], ...] = (
     routes.webhook,
     routes.reached,
 )
-LIVE: tuple[Callable[[Sources], Iterator[Finding]], ...] = (live.reachable, live.loaded)
+LIVE: tuple[Callable[[Sources, Path | None], Iterator[Finding]], ...] = (
+    live.reachable,
+    live.loaded,
+    live.journal,
+)
 
 
 def findings(sources: Sources, *, secrets: Path | None, is_live: bool) -> list[Finding]:
     """All of them, by file and line."""
-    parts = PARTS + (LIVE if is_live else ())
-    found = [finding for part in parts for finding in part(sources)]
-    return sorted({*found, *own.token(sources, secrets)})
+    found = [finding for part in PARTS for finding in part(sources)]
+    found += own.secrets_kept(sources, secrets)
+    if is_live:
+        found += [finding for part in LIVE for finding in part(sources, secrets)]
+    return sorted(set(found))

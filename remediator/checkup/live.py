@@ -4,12 +4,16 @@ Rule: one request each, read only; whatever it is that fails is a finding at the
 """
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
 from remediator.checkup.documents import Finding, Marked
+from remediator.checkup.own import here
 from remediator.checkup.sources import Sources
+from remediator.journal import JournalUnavailable
 
 TIMEOUT_SECONDS = 5.0
 ASKED = (
@@ -19,7 +23,7 @@ ASKED = (
 )
 
 
-def reachable(sources: Sources) -> Iterator[Finding]:
+def reachable(sources: Sources, _: Path | None) -> Iterator[Finding]:
     for key, path in ASKED:
         url = sources.of(key).get("url")
         yield from _answers(url, url.text.rstrip("/") + path, key)
@@ -41,6 +45,23 @@ def client(url: str) -> httpx.Client:
     return httpx.Client(transport=transport, timeout=TIMEOUT_SECONDS, trust_env=False)
 
 
+def journal(sources: Sources, secrets: Path | None) -> Iterator[Finding]:
+    """A shared one takes this user; the file is the remediator's own."""
+    section = sources.of("journal")
+    url, password = section.get("url"), section.get("password_file").text
+    if not url.text:
+        return
+    from remediator.journal.session import Address, Session  # noqa: PLC0415 - rarely wanted
+
+    file = here(password, secrets) if password else None
+    asking = Session(Address(url.text, "check", file), owns_name=False)
+    try:
+        with closing(asking), asking.turn() as connection:
+            connection.execute("SELECT 1")
+    except JournalUnavailable as error:
+        yield url.finding(str(error))
+
+
 def _answers(at: Marked, url: str, who: str, behind: str = "") -> Iterator[Finding]:
     if not at.text:
         return
@@ -54,7 +75,7 @@ def _answers(at: Marked, url: str, who: str, behind: str = "") -> Iterator[Findi
         yield at.finding(f"{who} at {at.text} says {answer.status_code}")
 
 
-def loaded(sources: Sources) -> Iterator[Finding]:
+def loaded(sources: Sources, _: Path | None) -> Iterator[Finding]:
     """Prometheus has loaded each alert of the files."""
     at = sources.of("prometheus").get("url")
     if not at.text or not sources.rules:

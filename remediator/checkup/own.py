@@ -1,4 +1,4 @@
-"""What each program says of its own file, and whether its token is kept.
+"""What each program says of its own file, and whether its secrets are kept.
 
 Rule: the exporter is asked as a program of its own; nothing of it is imported.
 """
@@ -60,27 +60,34 @@ def exporter(sources: Sources) -> Iterator[Finding]:
         yield Finding(document.file, document.line_of(path), sentence)
 
 
-def token(sources: Sources, secrets: Path | None) -> Iterator[Finding]:
-    """The file can be read, holds something, and no stranger of this machine can read it.
+def secrets_kept(sources: Sources, folder: Path | None) -> Iterator[Finding]:
+    """Each file can be read, holds something, and no stranger of this machine can read it.
 
-    `secrets`: where the files of /run/secrets lie on this machine.
+    `folder`: where the files of /run/secrets lie on this machine.
     """
-    named = sources.of("webhook").get("token_file")
-    if not named.text:
-        return
-    path = Path(named.text)
-    if secrets is not None and path.is_relative_to(MOUNTED):
-        path = secrets / path.relative_to(MOUNTED)
-    yield from _kept(named, path)
+    for named, what in (
+        (sources.of("webhook").get("token_file"), "the token"),
+        (sources.of("journal").get("password_file"), "the journal's password"),
+    ):
+        if named.text:
+            yield from _kept(named, here(named.text, folder), what)
 
 
-def _kept(named: Marked, path: Path) -> Iterator[Finding]:
+def here(text: str, folder: Path | None) -> Path:
+    """Where a secret's file lies on this machine."""
+    path = Path(text)
+    if folder is not None and path.is_relative_to(MOUNTED):
+        return folder / path.relative_to(MOUNTED)
+    return path
+
+
+def _kept(named: Marked, path: Path, what: str) -> Iterator[Finding]:
     try:
         if not path.read_bytes().strip():
-            yield named.finding(f"{path} is empty; it must hold the token")
+            yield named.finding(f"{path} is empty; it must hold {what}")
         exposed = not path.is_relative_to(MOUNTED) and _anybody_may_read(path)
     except OSError as error:
-        yield named.finding(f"the token cannot be read: {error}")
+        yield named.finding(f"{what} cannot be read: {error}")
         return
     if exposed:
         yield named.finding(f"every user of this machine can read {path}: chmod o-r it")

@@ -1,7 +1,8 @@
-"""What fires, kept in memory: one process owns the file, and each telling asks for it.
+"""What fires, kept in memory: each telling asks for it.
 
 Rule: pure bookkeeping, and no look-up goes through all that fires. Whoever changes it
-changes the file in the same transaction, or throws it away.
+changes the journal in the same transaction, or throws it away; what another process has
+changed in a shared journal is read first.
 """
 
 import json
@@ -39,6 +40,11 @@ class Firing:
     def remove(self, signal: Signal) -> None:
         del self._by_identity[signal.identity]
         self._told[signal.place, signal.source].remove(signal)
+
+    def forget(self, ids: set[int]) -> None:
+        """What another process has resolved."""
+        for signal in [one for one in self._by_identity.values() if one.id in ids]:
+            self.remove(signal)
 
     def find(
         self, identity: str, labels: Mapping[str, str], place: Place, other_source: str

@@ -10,18 +10,20 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 
 from remediator.alerts import AlertStatus, Source
-from remediator.journal.database import Database, to_text
+from remediator.journal.database import Database, Row, to_text
 from remediator.journal.firing import Firing, Place, Signal
 from remediator.planner import Told
 
-Row = tuple[object, ...]
+Values = tuple[object, ...]
 
 KEPT_DELIVERIES = 10_000
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""Between the hosts of a shared journal, at most."""
 OTHER = {Source.WEBHOOK: Source.RECONCILE.value, Source.RECONCILE: Source.WEBHOOK.value}
 
 
@@ -46,6 +48,7 @@ class Intake:
         self._database = database
         self._lock = threading.Lock()
         self._firing: Firing | None = None
+        self._known = _Known()
 
     def deliver(self, told: Iterable[Told], counts: Mapping[str, int], now: datetime) -> Taken:
         """Store one webhook. Errors: JournalUnavailable; then nothing of it is stored."""
@@ -63,12 +66,15 @@ class Intake:
         """Make the signals what Prometheus said at `asked_at`.
 
         What does not fire is resolved only when the data is `believed` (fresh), and only
-        when it was not told again since Prometheus was asked. Errors: JournalUnavailable.
+        when it was not told again since Prometheus was asked. Whom another process was told
+        again is not known here: a webhook to it meanwhile leaves that to the next time.
+
+        Errors: JournalUnavailable.
         """
         with self._telling(Source.RECONCILE, asked_at) as telling:
             for item in firing:
                 telling.firing(item)
-            if believed:
+            if believed and not self._heard_elsewhere(asked_at):
                 telling.resolve_unseen()
             telling.write()
             if telling.taken.new:
@@ -80,22 +86,61 @@ class Intake:
         """One transaction. What is kept in memory is kept only when it has reached the disk."""
         with self._lock:
             with self._database.transaction() as database:
-                firing, self._firing = self._firing or _load(database), None
+                firing, self._firing = self._current(), None
                 yield _Telling(database, firing, source, now)
-            self._firing = firing
+                known = self._last_told()
+            self._firing, self._known = firing, known
+
+    def _current(self) -> Firing:
+        """What fires now, with what others have changed since."""
+        if self._firing is None:
+            return Firing(map(_signal, self._database.all("firing_signals")))
+        if self._database.is_shared:
+            _catch_up(self._firing, self._known, self._database)
+        return self._firing
+
+    def _last_told(self) -> "_Known":
+        if not self._database.is_shared:
+            return self._known
+        row = self._database.all("last_told")[0]
+        return _Known(row["event"], row["delivery"])
+
+    def _heard_elsewhere(self, asked_at: datetime) -> bool:
+        if not self._database.is_shared:
+            return False
+        (row,) = self._database.all("last_webhook_since", delivery=self._known.delivery)
+        return row["at"] is not None and row["at"] >= to_text(asked_at - CLOCKS_DIFFER)
 
 
-def _load(database: Database) -> Firing:
-    return Firing(
-        Signal(
-            row["id"],
-            row["incident_id"],
-            (row["name"], row["runbook"], row["target"]),
-            row["source"],
-            row["identity"],
-            row["received_at"],
-        )
-        for row in database.all("firing_signals")
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The last event and delivery of a shared journal that the memory has seen."""
+
+    event: int = 0
+    delivery: int = 0
+
+
+def _catch_up(firing: Firing, known: _Known, database: Database) -> None:
+    told, resolved = set[int](), set[int]()
+    for row in database.all("told_since", event=known.event):
+        signals = told if row["kind"] == "alert_firing" else resolved
+        signals.add(json.loads(row["detail"])["signal"])
+    if resolved:
+        firing.forget(resolved)
+    if told:
+        for row in database.all("firing_signals_from", least=min(told)):
+            if row["id"] in told:
+                firing.add(_signal(row))
+
+
+def _signal(row: Row) -> Signal:
+    return Signal(
+        row["id"],
+        row["incident_id"],
+        (row["name"], row["runbook"], row["target"]),
+        row["source"],
+        row["identity"],
+        row["received_at"],
     )
 
 
@@ -109,9 +154,9 @@ class _Telling:
         self._now = now
         self._at = to_text(now)
         self._text_of = lru_cache(to_text)  # alerts of one group often began together
-        self._signals: list[Row] = []
-        self._resolved: dict[str, Row] = {}  # by identity
-        self._events: list[Row] = []
+        self._signals: list[Values] = []
+        self._resolved: dict[str, Values] = {}  # by identity
+        self._events: list[Values] = []
         self._new = 0
         self._opened: list[Opened] = []
         self._incidents: dict[tuple[str, str], int] = {

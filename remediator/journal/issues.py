@@ -7,10 +7,12 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from remediator.journal.database import Database, to_text
+from remediator.journal.database import Database, Row, to_text, to_time
 
 LOOKS_BACK = timedelta(days=1)
 """What closed before that is never written about, so that a first start tells no old stories."""
+SOON = timedelta(days=1)
+"""What comes back within it was not mended."""
 AT_ONCE = 20
 
 
@@ -40,7 +42,7 @@ class Issues:
         """Errors: JournalUnavailable."""
         since = to_text(now - LOOKS_BACK)
         rows = self._database.all("incidents_without_issue", since=since, limit=AT_ONCE)
-        return [Closed(row["id"], bool(row["came_back"])) for row in rows]
+        return [Closed(row["id"], _came_back(row)) for row in rows]
 
     def decide(self, incident_id: int, now: datetime, *, wanted: bool) -> None:
         """Errors: JournalUnavailable."""
@@ -71,3 +73,8 @@ class Issues:
                 kind=f"issue_{state}",
                 detail=json.dumps({"url": url} if url else {}),
             )
+
+
+def _came_back(row: Row) -> bool:
+    mended = row["mended_before"]
+    return bool(mended) and to_time(row["opened_at"]) - to_time(mended) <= SOON

@@ -8,10 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from sqlite3 import Row
 from typing import Any
 
-from remediator.journal.database import Database, to_text, to_time
+from remediator.journal.database import Database, Row, to_text, to_time
 from remediator.runs import Approval, Decision, DeployLock, Maintenance, Pause
 
 
@@ -32,16 +31,27 @@ class Orders:
         until = None if pause.until is None else to_text(pause.until)
         words = {"source": pause.source, "reason": pause.reason, "by": pause.by, "until": until}
         with self._database.transaction() as database:
-            database.do("set_pause", at=to_text(pause.at), **words)
+            whose = pause.remediator
+            database.do("set_pause", at=to_text(pause.at), remediator=whose, **words)
             self._event("paused", words, pause.at)
 
-    def resume(self, source: str, by: str, now: datetime) -> bool:
+    def resume(self, source: str, by: str, now: datetime, remediator: str = "") -> bool:
         """False when the source had ordered nothing. Errors: JournalUnavailable."""
         with self._database.transaction() as database:
-            found = database.do("end_pause", source=source) is not None
+            found = database.do("end_pause", source=source, remediator=remediator) is not None
             if found:
                 self._event("resumed", {"source": source, "by": by}, now)
         return found
+
+    def forget_pauses_of_the_dead(self, by: str, now: datetime) -> int:
+        """Those of remediators that do not work any more. Errors: JournalUnavailable."""
+        with self._database.transaction() as database:
+            rows = database.all("pauses_of_the_dead")
+            for row in rows:
+                key = {"source": row["source"], "remediator": row["remediator"]}
+                database.do("end_pause", **key)
+                self._event("resumed", {**key, "by": by}, now)
+        return len(rows)
 
     def reset_breaker(self, runbook: str, target: str, by: str, now: datetime) -> None:
         """Errors: JournalUnavailable."""
@@ -178,7 +188,9 @@ class Orders:
 
 def _pause(row: Row) -> Pause:
     until = to_time(row["until"]) if row["until"] else None
-    return Pause(row["source"], row["reason"], row["by"], to_time(row["at"]), until)
+    return Pause(
+        row["source"], row["reason"], row["by"], to_time(row["at"]), until, row["remediator"]
+    )
 
 
 def approval(row: Row) -> Approval:

@@ -6,10 +6,9 @@ Rule: reads only. Times go out as RFC 3339 UTC with milliseconds.
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Row
 from typing import Any, Literal
 
-from remediator.journal.database import Database, to_text, to_time
+from remediator.journal.database import Database, Row, to_text, to_time
 from remediator.notices import severity_of
 from remediator.outcomes import MENDED
 
@@ -43,13 +42,13 @@ class Records:
 
     def incidents(self, limit: int = LISTED_INCIDENTS) -> list[dict[str, Any]]:
         """The newest first. Errors: JournalUnavailable."""
-        with self._database.transaction() as database:
+        with self._database.reading() as database:
             rows = database.all("incidents_newest_first", limit=limit)
             return [self._incident(row) for row in rows]
 
     def page(self, wanted: Wanted) -> list[dict[str, Any]]:
         """The newest first, without events. Errors: JournalUnavailable."""
-        with self._database.transaction() as database:
+        with self._database.reading() as database:
             rows = database.all(
                 "incidents_wanted",
                 state=wanted.state,
@@ -64,7 +63,7 @@ class Records:
 
     def runs_at_work(self) -> list[dict[str, Any]]:
         """What holds a target now. Errors: JournalUnavailable."""
-        with self._database.transaction() as database:
+        with self._database.reading() as database:
             rows = database.all("runs_at_work")
             return [{**self._run(row), "incident_id": row["incident_id"]} for row in rows]
 
@@ -102,7 +101,7 @@ class Records:
         self, incident_id: int, *, alerts: int = ALL, events: int = ALL
     ) -> dict[str, Any] | None:
         """With its timeline. Errors: JournalUnavailable."""
-        with self._database.transaction() as database:
+        with self._database.reading() as database:
             row = database.one("incident", id=incident_id)
             if row is None:
                 return None

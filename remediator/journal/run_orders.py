@@ -8,9 +8,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Row
 
-from remediator.journal.database import Database, to_text, to_time
+from remediator.journal.database import Database, Row, to_text, to_time
 from remediator.journal.events import write_event
 from remediator.journal.judgements import verdicts_of, write_guards
 from remediator.journal.orders import Refusal
@@ -60,7 +59,7 @@ class RunOrders:
 
     def obstacle(self, plan: Plan, joins: Sequence[str]) -> tuple[int | None, str | None]:
         """The incident that an order would join, and why it cannot. Errors: JournalUnavailable."""
-        with self._database.transaction() as database:
+        with self._database.reading() as database:
             found = incident_for(database, plan, joins)
             return found, None if found is None else why_not(database, found, plan.runbook.id)
 

@@ -6,13 +6,13 @@ said; an intent is on disk before its action starts.
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
-from sqlite3 import Row
 
-from remediator.journal.database import Database, to_text, to_time
+from remediator.journal.database import Database, Row, to_text, to_time
 from remediator.journal.judgements import ask, write_guards
-from remediator.journal.orders import deploy_lock, works
-from remediator.journal.reading import approval_of, run_of
+from remediator.journal.lease import Lease, LeaseLost
+from remediator.journal.reading import RunReader
 from remediator.journal.run_orders import claim_for, instead, refuse, waiting_order
 from remediator.notices import severity_of
 from remediator.outcomes import Reason, State
@@ -33,6 +33,11 @@ from remediator.runs import (
 STAYS_TOLD = timedelta(minutes=15)
 """A human who is called finds the call standing, even if the alert has gone by then."""
 
+BLIND = frozenset(
+    {Reason.PROMETHEUS_UNREACHABLE, Reason.DATA_STALE, Reason.ALERTMANAGER_UNREACHABLE}
+)
+"""Another remediator, elsewhere, may see what this one cannot."""
+
 
 class RunLog:
     def __init__(
@@ -41,29 +46,40 @@ class RunLog:
         memory: timedelta,
         on_change: Callable[[Change], None],
         on_escalated: Callable[[Reason], None] = lambda _: None,
+        lease: Lease | None = None,
     ) -> None:
-        """`memory`: how far back the guards look. Both callbacks are told after each commit."""
+        """`memory`: how far back the guards look. Both callbacks are told after each commit.
+
+        What is written here about an incident raises LeaseLost when another remediator has it.
+        """
         self._database = database
-        self._memory = memory
+        self._reader = RunReader(database, memory)
+        self._lease = lease or Lease(database)
         self._on_change = on_change
         self._on_escalated = on_escalated
 
     # -- what there is to do -------------------------------------------------------------
 
     def open_incidents(self) -> list[Incident]:
-        """Errors: JournalUnavailable."""
-        with self._database.transaction() as database:
-            return [self._incident(row) for row in database.all("open_incidents")]
+        """But those of other remediators. Errors: JournalUnavailable."""
+        with self._database.reading() as database:
+            rows = database.all("open_incidents_of", me=self._lease.number)
+            return [self._reader.incident(row) for row in rows]
 
     def incident(self, incident_id: int) -> Incident | None:
-        """As it is now; None when it is closed. Errors: JournalUnavailable."""
+        """As it is now, and ours; None when it is closed or another's.
+
+        Errors: JournalUnavailable.
+        """
         with self._database.transaction() as database:
-            rows = database.all("open_incident_again", id=incident_id)
-            return self._incident(rows[0]) if rows else None
+            row = database.one("open_incident_again", id=incident_id)
+            if row is None or not self._lease.take(incident_id):
+                return None
+            return self._reader.incident(row)
 
     def at_work(self, now: datetime) -> list[str]:
         """The targets that something is done to. Errors: JournalUnavailable."""
-        with self._database.transaction():
+        with self._database.reading():
             return [run.target for run in self.past(now) if run.state in ACTIVE]
 
     def saw_storm(self, now: datetime) -> None:
@@ -117,6 +133,7 @@ class RunLog:
         Errors: JournalUnavailable; then nothing is claimed.
         """
         with self._database.transaction() as database:
+            self._lease.check(incident_id)
             row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
                 place = {"runbook": plan.runbook.id, "target": plan.target.key}
@@ -124,7 +141,7 @@ class RunLog:
                 row = database.one("open_run_of_incident", incident_id=incident_id)
             if row is None:
                 return None
-            judgement = judge(self._ledger(row["id"], now))
+            judgement = judge(self._reader.ledger(row["id"], now))
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))
             first = judgement.blocks[0] if judgement.blocks else None
@@ -139,7 +156,9 @@ class RunLog:
                 self._event(now, incident_id, row["id"], "approval_asked", asked)
             if changed:
                 self._event(now, incident_id, row["id"], f"run_{judgement.state}", told)
-            judged = run_of(database, row["id"])
+            if reason in BLIND:
+                self._lease.release(incident_id)
+            judged = self._reader.run(row["id"])
         if changed:
             self._tell(row, judged.state, reason)
         return judged
@@ -157,10 +176,11 @@ class RunLog:
         """
         replaced = None
         with self._database.transaction() as database:
+            self._lease.check(incident_id)
             order = waiting_order(database, incident_id)
             if order is None or order != plan.order:
                 return None
-            judgement = judge(self._ledger(0, now))
+            judgement = judge(self._reader.ledger(0, now))
             if judgement.storms:
                 database.do("saw_storm", at=to_text(now))
             if judgement.state is not State.CLAIMED:
@@ -172,7 +192,7 @@ class RunLog:
             run_id = claim_for(database, order, incident_id, judgement, now)
             told = {"order_id": order.id, "by": order.by}
             self._event(now, incident_id, run_id, f"run_{State.CLAIMED}", told)
-            run = run_of(database, run_id)
+            run = self._reader.run(run_id)
         if replaced is not None:
             self._tell(replaced, State.CANCELLED, Reason.SUPERSEDED)
         self._on_change(Change(run.runbook, run.target, State.CLAIMED, None))
@@ -185,8 +205,12 @@ class RunLog:
 
     def ledger(self, run_id: int, now: datetime) -> Ledger:
         """What the guards count, but the run itself. Errors: JournalUnavailable."""
-        with self._database.transaction():
-            return self._ledger(run_id, now)
+        with self._database.reading():
+            return self._reader.ledger(run_id, now)
+
+    def past(self, now: datetime) -> tuple[PastRun, ...]:
+        """What the guards count. Errors: JournalUnavailable."""
+        return self._reader.past(now)
 
     def intend(self, run_id: int, step: Step, now: datetime) -> int | None:
         """Write that the step is about to be taken; its row, or None when it never may be again.
@@ -233,6 +257,7 @@ class RunLog:
             )
             owner = database.one("step_owner", id=step_row)
             if owner is not None:
+                self._lease.check(owner["incident_id"])
                 detail = {"step": owner["step_id"], "outcome": outcome, "summary": summary}
                 self._event(now, owner["incident_id"], owner["run_id"], "step_ended", detail)
 
@@ -246,6 +271,7 @@ class RunLog:
         """Errors: JournalUnavailable."""
         with self._database.transaction() as database:
             row = database.all("run", id=run_id)[0]
+            self._lease.check(row["incident_id"])
             self._end(row, ending, now)
             lead = database.all("signal_that_leads", incident_id=row["incident_id"])[0]
         since = (now - to_time(lead["starts_at"])).total_seconds()
@@ -253,9 +279,13 @@ class RunLog:
         self._tell(row, ending.state, ending.reason, mended)
 
     def interrupt_all(self, now: datetime) -> int:
-        """At start: whatever a dead process left is interrupted. Errors: JournalUnavailable."""
+        """At start, and of others later: whatever a dead process left is interrupted, and ours.
+
+        Errors: JournalUnavailable.
+        """
         with self._database.transaction() as database:
-            rows = database.all("active_runs")
+            active = database.all("active_runs")
+            rows = [row for row in active if self._lease.inherit(row["incident_id"])]
             for row in rows:
                 self._move(row["id"], State.INTERRUPTED, now, {})
         for row in rows:
@@ -268,10 +298,11 @@ class RunLog:
         Errors: JournalUnavailable.
         """
         row = self._database.one("open_run_of_incident", incident_id=incident.id)
-        if row is not None and State(row["state"]) in ACTIVE:
-            self.finish(row["id"], ending, now)
-        else:
-            self.escalate(incident.id, incident.runbook, ending.reason, ending.detail, now)
+        with suppress(LeaseLost):
+            if row is not None and State(row["state"]) in ACTIVE:
+                self.finish(row["id"], ending, now)
+            else:
+                self.escalate(incident.id, incident.runbook, ending.reason, ending.detail, now)
 
     # -- calls for a human ---------------------------------------------------------------
 
@@ -305,51 +336,9 @@ class RunLog:
 
     # -- inside a transaction ------------------------------------------------------------
 
-    def _incident(self, row: Row) -> Incident:
-        database = self._database
-        lead = database.all("signal_that_leads", incident_id=row["id"])[0]
-        last = database.one("last_run", incident_id=row["id"])
-        return Incident(
-            id=row["id"],
-            runbook=row["runbook"],
-            target=row["target"],
-            labels=json.loads(lead["identity"]),
-            started_at=to_time(lead["starts_at"]),
-            firing=bool(lead["firing"]),
-            escalated=bool(row["escalated"]),
-            last_run=run_of(database, last["id"]) if last is not None else None,
-            order=waiting_order(database, row["id"]),
-        )
-
-    def _ledger(self, run_id: int, now: datetime) -> Ledger:
-        database = self._database
-        storm, deploy = database.one("storm"), database.one("last_deploy")
-        return Ledger(
-            past=self.past(now, but=run_id),
-            storm_at=to_time(storm["at"]) if storm is not None else None,
-            deploy=deploy_lock(deploy) if deploy is not None else None,
-            maintenance=works(database, now),
-            approval=approval_of(database, run_id),
-        )
-
-    def past(self, now: datetime, *, but: int | None = None) -> tuple[PastRun, ...]:
-        """What the guards count, `but` the run that is judged. Errors: JournalUnavailable."""
-        since = to_text(now - self._memory)
-        return tuple(
-            PastRun(
-                run_id=row["id"],
-                runbook=row["runbook"],
-                target=row["target"],
-                state=State(row["state"]),
-                claimed_at=to_time(row["claimed_at"]),
-                ended_at=to_time(row["ended_at"]) if row["ended_at"] else None,
-                forgiven=bool(row["forgiven"]),
-            )
-            for row in self._database.all("past_runs", run_id=but or 0, since=since)
-        )
-
     def _move(self, run_id: int, state: State, now: datetime, detail: Mapping[str, object]) -> Row:
         row = self._database.all("run", id=run_id)[0]
+        self._lease.check(row["incident_id"])
         if row["ended_at"] is not None:
             raise AssertionError(f"run {run_id} has ended and cannot become {state}")
         self._database.do("move_run", id=run_id, state=state.value, at=to_text(now))
@@ -357,10 +346,11 @@ class RunLog:
         return row
 
     def _end(self, row: Row, ending: Ending, now: datetime) -> None:
+        """Errors: LeaseLost, when somebody ended it since it was looked at."""
         findings = [
             {"check": f.check, "verdict": f.verdict, "detail": f.detail} for f in ending.findings
         ]
-        self._database.do(
+        ended = self._database.do(
             "end_run",
             id=row["id"],
             state=ending.state.value,
@@ -370,6 +360,8 @@ class RunLog:
             at=to_text(now),
             hold_until=to_text(ending.hold_until) if ending.hold_until else None,
         )
+        if ended is None:
+            raise LeaseLost(f"run {row['id']} has ended already")
         detail = {"reason": ending.reason, "detail": ending.detail}
         self._event(now, row["incident_id"], row["id"], f"run_{ending.state}", detail)
 

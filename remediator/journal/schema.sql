@@ -1,4 +1,4 @@
--- The journal, version 7. Times are UTC text of one width, so that they sort as they are.
+-- The journal, version 8. Times are UTC text of one width, so that they sort as they are.
 -- Invariants that must hold whatever the code does are indexes and triggers here.
 
 CREATE TABLE deliveries (
@@ -8,12 +8,14 @@ CREATE TABLE deliveries (
     counts TEXT NOT NULL
 ) STRICT;
 
+-- `held_by`: the remediator that works on it; of a shared journal only.
 CREATE TABLE incidents (
     id INTEGER PRIMARY KEY,
     runbook TEXT NOT NULL,
     target TEXT NOT NULL,
     opened_at TEXT NOT NULL,
-    closed_at TEXT
+    closed_at TEXT,
+    held_by INTEGER
 ) STRICT;
 CREATE INDEX closed_incidents ON incidents (closed_at) WHERE closed_at IS NOT NULL;
 CREATE UNIQUE INDEX one_open_incident ON incidents (runbook, target) WHERE closed_at IS NULL;
@@ -144,14 +146,29 @@ WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE OLD.at < before)
     OR EXISTS (SELECT 1 FROM incidents WHERE id = OLD.incident_id AND closed_at IS NULL)
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
--- Orders of humans to begin nothing: one for each place where it can be ordered.
+-- Orders of humans to begin nothing: one for each place where it can be ordered. A file and an
+-- environment belong to one remediator, which alone can tell when they are gone.
 CREATE TABLE pauses (
-    source TEXT PRIMARY KEY CHECK (source IN ('file', 'environment', 'api')),
+    source TEXT NOT NULL CHECK (source IN ('file', 'environment', 'api')),
+    remediator TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL,
     by TEXT NOT NULL,
     at TEXT NOT NULL,
-    until TEXT
+    until TEXT,
+    PRIMARY KEY (source, remediator)
 ) STRICT;
+
+-- Who works on a shared journal. A row is a lease, and its number a fence: a process whose
+-- lease was ended by others begins anew with a higher one, and cannot write as the old one.
+CREATE TABLE remediators (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    begun_at TEXT NOT NULL,
+    beats INTEGER NOT NULL DEFAULT 0,
+    beaten_at TEXT NOT NULL,
+    ended_at TEXT
+) STRICT;
+CREATE INDEX remediators_at_work ON remediators (id) WHERE ended_at IS NULL;
 
 -- When a human said that a runbook entry may be tried on a target again.
 CREATE TABLE breaker_resets (
@@ -230,4 +247,4 @@ CREATE TABLE journal (
 ) STRICT;
 INSERT INTO journal (only, mark) VALUES (1, lower(hex(randomblob(8))));
 
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;

@@ -12,12 +12,19 @@ VALUES (:at, :incident_id, :run_id, :kind, :detail);
 INSERT INTO events (at, incident_id, kind, detail) VALUES (?, ?, ?, ?);
 
 -- name: open_incident
-INSERT INTO incidents (runbook, target, opened_at) VALUES (:runbook, :target, :at);
+INSERT INTO incidents (runbook, target, opened_at) VALUES (:runbook, :target, :at) RETURNING id;
 
 -- name: open_incidents
+SELECT id, runbook, target FROM incidents WHERE closed_at IS NULL ORDER BY id;
+
+-- name: open_incidents_of
+-- But those that another living one works on.
 SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
 FROM incidents i LEFT JOIN escalations e ON e.incident_id = i.id
-WHERE i.closed_at IS NULL ORDER BY i.id;
+WHERE i.closed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM remediators m
+                  WHERE m.id = i.held_by AND m.id != :me AND m.ended_at IS NULL)
+ORDER BY i.id;
 
 -- name: open_incident_again
 SELECT i.id, i.runbook, i.target, e.incident_id IS NOT NULL AS escalated
@@ -42,6 +49,22 @@ UPDATE incidents SET closed_at = :at WHERE id = :id;
 -- name: firing_signals
 SELECT s.id, s.name, s.identity, s.source, s.received_at, s.incident_id, i.runbook, i.target
 FROM signals s JOIN incidents i ON i.id = s.incident_id WHERE s.resolved_at IS NULL ORDER BY s.id;
+
+-- name: firing_signals_from
+SELECT s.id, s.name, s.identity, s.source, s.received_at, s.incident_id, i.runbook, i.target
+FROM signals s JOIN incidents i ON i.id = s.incident_id
+WHERE s.resolved_at IS NULL AND s.id >= :least ORDER BY s.id;
+
+-- name: told_since
+SELECT kind, detail FROM events
+WHERE id > :event AND kind IN ('alert_firing', 'alert_resolved') ORDER BY id;
+
+-- name: last_webhook_since
+SELECT max(received_at) AS at FROM deliveries WHERE id > :delivery AND source = 'webhook';
+
+-- name: last_told
+SELECT (SELECT coalesce(max(id), 0) FROM events) AS event,
+    (SELECT coalesce(max(id), 0) FROM deliveries) AS delivery;
 
 -- name: last_signal
 SELECT coalesce(max(id), 0) AS id FROM signals;
@@ -89,7 +112,7 @@ SELECT * FROM runs WHERE incident_id = :incident_id AND state = 'effective'
 UPDATE runs SET state = 'held' WHERE id = :id AND state = 'effective';
 
 -- name: active_runs
-SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying');
+SELECT * FROM runs WHERE state IN ('claimed', 'executing', 'verifying') ORDER BY id;
 
 -- name: blocking_reasons
 SELECT reason FROM guards WHERE run_id = :run_id AND verdict = 'blocked' ORDER BY position;
@@ -104,7 +127,7 @@ SELECT id, runbook, target, state, claimed_at, ended_at, forgiven FROM (
         row_number() OVER (PARTITION BY runbook, target ORDER BY id DESC) AS recency,
         EXISTS (SELECT 1 FROM breaker_resets b WHERE b.runbook = r.runbook
                 AND b.target = r.target AND b.at >= r.claimed_at) AS forgiven
-    FROM runs r WHERE claimed_at IS NOT NULL AND id != :run_id)
+    FROM runs r WHERE claimed_at IS NOT NULL AND id != :run_id) AS ranked
 WHERE claimed_at >= :since OR ended_at >= :since OR ended_at IS NULL OR recency <= 20
 ORDER BY id;
 
@@ -117,7 +140,7 @@ WHERE id = :incident_id AND closed_at IS NULL;
 -- name: judge_run
 UPDATE runs SET state = :state, reason = :reason, detail = :detail,
     blocked_since = CASE WHEN :state != 'blocked' THEN NULL
-                         WHEN reason IS :reason THEN coalesce(blocked_since, :at)
+                         WHEN reason = :reason THEN coalesce(blocked_since, :at)
                          ELSE :at END,
     claimed_at = CASE WHEN :state = 'claimed' THEN :at END,
     ended_at = CASE WHEN :state = 'skipped' THEN :at END
@@ -147,7 +170,7 @@ VALUES (:run_id, :position, :guard, :verdict, :reason, :detail);
 -- name: add_step
 INSERT INTO steps (incident_id, run_id, runbook, step_id, action, repeat, intent_at)
 SELECT incident_id, id, runbook, :step_id, :action, :repeat, :at FROM runs WHERE id = :run_id
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING RETURNING id;
 
 -- name: end_step
 UPDATE steps SET outcome = :outcome, outcome_at = :at, summary = :summary, evidence = :evidence
@@ -285,14 +308,20 @@ ORDER BY id LIMIT :limit;
 SELECT count(*) AS total FROM events WHERE incident_id = :incident_id;
 
 -- name: pauses
-SELECT source, reason, by, at, until FROM pauses ORDER BY at, source;
+SELECT * FROM pauses ORDER BY at, source, remediator;
 
 -- name: set_pause
-INSERT OR REPLACE INTO pauses (source, reason, by, at, until)
-VALUES (:source, :reason, :by, :at, :until);
+INSERT INTO pauses (source, remediator, reason, by, at, until)
+VALUES (:source, :remediator, :reason, :by, :at, :until)
+ON CONFLICT (source, remediator) DO UPDATE
+SET reason = excluded.reason, by = excluded.by, at = excluded.at, until = excluded.until;
 
 -- name: end_pause
-DELETE FROM pauses WHERE source = :source;
+DELETE FROM pauses WHERE source = :source AND remediator = :remediator;
+
+-- name: pauses_of_the_dead
+SELECT source, remediator FROM pauses p WHERE remediator != ''
+  AND NOT EXISTS (SELECT 1 FROM remediators m WHERE m.name = p.remediator AND m.ended_at IS NULL);
 
 -- name: reset_breaker
 INSERT INTO breaker_resets (runbook, target, by, at) VALUES (:runbook, :target, :by, :at);
@@ -301,7 +330,7 @@ INSERT INTO breaker_resets (runbook, target, by, at) VALUES (:runbook, :target, 
 SELECT at FROM storm;
 
 -- name: saw_storm
-INSERT OR REPLACE INTO storm (only, at) VALUES (1, :at);
+INSERT INTO storm (only, at) VALUES (1, :at) ON CONFLICT (only) DO UPDATE SET at = excluded.at;
 
 -- name: prove
 UPDATE journal SET written_at = :at;
@@ -321,7 +350,7 @@ SELECT id FROM incidents i WHERE closed_at < :before
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id = i.id AND r.claimed_at IS NOT NULL
                   AND (SELECT count(*) FROM (SELECT 1 FROM runs n WHERE n.runbook = r.runbook
                        AND n.target = r.target AND n.claimed_at IS NOT NULL AND n.id > r.id
-                       LIMIT 20)) < 20)
+                       LIMIT 20) AS newer) < 20)
 ORDER BY closed_at LIMIT 1;
 
 -- name: begin_pruning
@@ -331,8 +360,9 @@ INSERT INTO pruning (only, before) VALUES (1, :before);
 DELETE FROM pruning;
 
 -- name: prune_guards
-DELETE FROM guards WHERE rowid IN (SELECT g.rowid FROM guards g JOIN runs r ON r.id = g.run_id
-                                   WHERE r.incident_id = :incident_id LIMIT :limit);
+DELETE FROM guards WHERE (run_id, position) IN (
+    SELECT g.run_id, g.position FROM guards g JOIN runs r ON r.id = g.run_id
+    WHERE r.incident_id = :incident_id LIMIT :limit);
 
 -- name: prune_orders
 DELETE FROM run_orders WHERE id IN (SELECT id FROM run_orders WHERE incident_id = :incident_id
@@ -399,10 +429,10 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at 
                                     LIMIT :limit);
 
 -- name: incidents_without_issue
-SELECT id, EXISTS (
-    SELECT 1 FROM incidents p JOIN runs r ON r.incident_id = p.id AND r.state IN ('effective', 'held')
-    WHERE p.runbook = i.runbook AND p.target = i.target AND p.id < i.id
-      AND p.closed_at >= strftime('%Y-%m-%dT%H:%M:%fZ', i.opened_at, '-1 day')) AS came_back
+SELECT id, opened_at, (
+    SELECT max(p.closed_at) FROM incidents p JOIN runs r
+    ON r.incident_id = p.id AND r.state IN ('effective', 'held')
+    WHERE p.runbook = i.runbook AND p.target = i.target AND p.id < i.id) AS mended_before
 FROM incidents i WHERE closed_at >= :since
   AND NOT EXISTS (SELECT 1 FROM issues s WHERE s.incident_id = i.id)
 ORDER BY id LIMIT :limit;
@@ -429,8 +459,11 @@ SELECT url FROM issues WHERE incident_id = :incident_id;
 SELECT plan_hash, expires_at, decision, by, decided_at FROM approvals WHERE run_id = :run_id;
 
 -- name: ask_approval
-INSERT OR REPLACE INTO approvals (run_id, plan_hash, plan, asked_at, expires_at)
-VALUES (:run_id, :plan_hash, :plan, :at, :expires_at);
+INSERT INTO approvals (run_id, plan_hash, plan, asked_at, expires_at)
+VALUES (:run_id, :plan_hash, :plan, :at, :expires_at)
+ON CONFLICT (run_id) DO UPDATE
+SET plan_hash = excluded.plan_hash, plan = excluded.plan, asked_at = excluded.asked_at,
+    expires_at = excluded.expires_at, decision = NULL, by = '', decided_at = NULL;
 
 -- name: decide
 UPDATE approvals SET decision = :decision, by = :by, decided_at = :at WHERE run_id = :run_id
@@ -456,7 +489,7 @@ WHERE incident_id = :incident_id AND runbook = :runbook AND repeat = 'never' ORD
 
 -- name: add_run_order
 INSERT INTO run_orders (incident_id, runbook, target, labels, plan_hash, by, note, at)
-VALUES (:incident_id, :runbook, :target, :labels, :plan_hash, :by, :note, :at);
+VALUES (:incident_id, :runbook, :target, :labels, :plan_hash, :by, :note, :at) RETURNING id;
 
 -- name: waiting_order
 SELECT * FROM run_orders
@@ -503,7 +536,43 @@ SELECT * FROM maintenance WHERE ended_at IS NULL AND until > :now ORDER BY id;
 
 -- name: begin_maintenance
 INSERT INTO maintenance (target, by, reason, at, until)
-VALUES (:target, :by, :reason, :at, :until);
+VALUES (:target, :by, :reason, :at, :until) RETURNING id;
 
 -- name: end_maintenance
 UPDATE maintenance SET ended_at = :at WHERE id = :id AND ended_at IS NULL AND until > :at;
+
+-- name: begin_remediator
+INSERT INTO remediators (name, begun_at, beaten_at) VALUES (:name, :at, :at) RETURNING id;
+
+-- name: beat
+UPDATE remediators SET beats = beats + 1, beaten_at = :at WHERE id = :me AND ended_at IS NULL;
+
+-- name: at_work
+SELECT id, name, beats FROM remediators WHERE ended_at IS NULL AND id != :me ORDER BY id;
+
+-- name: first_at_work
+SELECT min(id) AS id FROM remediators WHERE ended_at IS NULL;
+
+-- name: end_remediator
+UPDATE remediators SET ended_at = :at WHERE id = :id AND ended_at IS NULL;
+
+-- name: end_remediators_named
+UPDATE remediators SET ended_at = :at WHERE name = :name AND ended_at IS NULL;
+
+-- name: holds
+SELECT i.id FROM incidents i JOIN remediators m ON m.id = i.held_by
+WHERE i.id = :incident_id AND m.id = :me AND m.ended_at IS NULL;
+
+-- name: take_incident
+-- Only from nobody or from a dead one, and only by one that is not taken for dead itself.
+UPDATE incidents SET held_by = :me WHERE id = :incident_id AND closed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM remediators m
+                  WHERE m.id = incidents.held_by AND m.ended_at IS NULL)
+  AND EXISTS (SELECT 1 FROM remediators m WHERE m.id = :me AND m.ended_at IS NULL);
+
+-- name: release_incident
+UPDATE incidents SET held_by = NULL WHERE id = :incident_id AND held_by = :me;
+
+-- name: prune_remediators
+DELETE FROM remediators WHERE id IN (SELECT id FROM remediators WHERE ended_at < :before
+                                     LIMIT :limit);

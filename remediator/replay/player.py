@@ -15,7 +15,7 @@ from pathlib import Path
 
 from remediator.alerts import Alert, AlertStatus
 from remediator.config import Config
-from remediator.journal import Database, Intake, Orders, Records, Refusal, RunLog
+from remediator.journal import Database, Intake, Orders, Records, Refusal, RunLog, SqliteDatabase
 from remediator.journal.records import ALL
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
@@ -59,7 +59,7 @@ def play(
     folder = MEMORY if MEMORY.is_dir() else None
     with (
         tempfile.TemporaryDirectory(prefix="stackmedic-replay-", dir=folder) as name,
-        closing(Database(Path(name) / "replay.sqlite")) as database,
+        closing(SqliteDatabase(Path(name) / "replay.sqlite")) as database,
     ):
         return _Player(history, config, wishes, database, Path(name)).play(progress)
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from remediator.journal import Database, JournalUnavailable, Records
+from remediator.journal import JournalUnavailable, Records, SqliteDatabase
 from remediator.journal.records import ALL
 from remediator.replay.history import (
     History,
@@ -230,7 +230,7 @@ def _journal(path: Path) -> list[dict[str, Any]]:
             closing(sqlite3.connect(copy)) as target,
         ):
             source.backup(target)
-        with closing(Database(copy)) as database:
+        with closing(SqliteDatabase(copy)) as database:
             return Records(database).incidents(limit=ALL)
 
 

@@ -133,7 +133,8 @@ class Remediator:
             "topology": topology,
             "runbooks": list(runbooks),
         }
-        self.config.write_text(json.dumps(config | keys))
+        written = {key: value for key, value in (config | keys).items() if value is not None}
+        self.config.write_text(json.dumps(written))
         self.processes: list[subprocess.Popen[bytes]] = []
         stage.wire.to |= dict.fromkeys(self.services, self.url)
         self.http = httpx.Client(base_url=self.url, headers=AUTH, timeout=30, trust_env=False)

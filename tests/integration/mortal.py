@@ -8,40 +8,53 @@ own command line.
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
-from remediator.journal import Database
+from remediator.journal import Database, SqliteDatabase
+from remediator.journal.postgres import PostgresDatabase
 from remediator.main import main
 
 KIND, WHEN, TARGET = sys.argv[1:4]
+LAST = "SELECT coalesce(max(id), 0) AS id FROM events"
 FATAL = """
-SELECT 1 FROM events JOIN incidents ON incidents.id = events.incident_id
-WHERE events.id > ? AND kind = ? AND target = ?
+SELECT events.id FROM events JOIN incidents ON incidents.id = events.incident_id
+WHERE events.id > {} AND kind = '{}' AND target = '{}'
 """
-
-commits = Database.transaction
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@contextmanager
-def mortal(self: Database) -> Iterator[Database]:
-    fatal = False
-    with commits(self) as database:
-        connection = database._connection
-        last = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
-        yield database
-        fatal = connection.execute(FATAL, (last, KIND, TARGET)).fetchone() is not None
-        if fatal and WHEN == "before":
+def ids(database: Database, query: str) -> list[int]:
+    """In its transaction."""
+    if isinstance(database, SqliteDatabase):
+        return [row["id"] for row in database._connection.execute(query)]
+    assert isinstance(database, PostgresDatabase)
+    return [row["id"] for row in database._writer.open.execute(query)]
+
+
+def mortal(
+    transaction: Callable[[Database], AbstractContextManager[Database]],
+) -> Callable[[Database], AbstractContextManager[Database]]:
+    @contextmanager
+    def until_then(self: Database) -> Iterator[Database]:
+        fatal = False
+        with transaction(self) as database:
+            (last,) = ids(database, LAST)
+            yield database
+            fatal = bool(ids(database, FATAL.format(last, KIND, TARGET)))
+            if fatal and WHEN == "before":
+                die()
+        if fatal:
             die()
-    if fatal:
-        die()
+
+    return until_then
 
 
 if __name__ == "__main__":
     del sys.argv[1:4]
-    Database.transaction = mortal  # type: ignore[method-assign]
+    for kind in (SqliteDatabase, PostgresDatabase):
+        kind.transaction = mortal(kind.transaction)  # type: ignore[method-assign, type-var]
     main()

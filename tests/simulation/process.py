@@ -21,6 +21,7 @@ from remediator.journal import (
     Orders,
     Records,
     RunLog,
+    SqliteDatabase,
 )
 from remediator.journal.database import to_time
 from remediator.killswitch import KillSwitch
@@ -30,7 +31,7 @@ from remediator.pages import Pages
 from remediator.pipeline import Ports, remediate
 from remediator.planner import triage
 from remediator.policy import Policy, Step
-from remediator.ports import Action, Alerts, Pager, Verifier
+from remediator.ports import Action, Alerts, Pager, Stopped, Verifier
 from remediator.reconcile import Reconciler
 from remediator.runs import Change, Ending, Incident
 from tests.fakes import START
@@ -61,7 +62,7 @@ class Fate:
             raise Killed
 
 
-class MortalDatabase(Database):
+class MortalDatabase(SqliteDatabase):
     def __init__(self, path: Path, fate: Fate) -> None:
         super().__init__(path)
         self._fate = fate
@@ -290,7 +291,7 @@ class Process:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except JournalUnavailable as error:
+        except (JournalUnavailable, Stopped) as error:
             self.world.tell(f"a lane stops: {error}")
         except Killed:
             self._died = True
@@ -320,7 +321,7 @@ class Process:
             now = self.runs.incident(incident.id)
             if now is not None and remediate(now, self.policy, self.ports):
                 self._demand(reconcile=True)
-        except JournalUnavailable:
+        except (JournalUnavailable, Stopped):
             raise
         except Exception as defect:  # noqa: BLE001 - the worker's edge
             self.world.tell(f"a defect: {defect!r}")

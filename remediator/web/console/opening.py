@@ -17,15 +17,19 @@ from remediator.web.console.throttle import Throttle
 
 def open_gate(
     section: ConsoleSection | None,
-    state_file: Path,
+    state_file: Path | None,
     external_url: str,
     clock: Callable[[], datetime],
 ) -> Gate | None:
     """None where no console is configured. Errors: OSError, ValueError."""
     if section is None:
         return None
-    given = section.key_file
-    key = kept_key(Path(given) if given else state_file.with_name("console.key"), make=not given)
+    if section.key_file is not None:
+        key = kept_key(Path(section.key_file), make=False)
+    elif state_file is not None:
+        key = kept_key(state_file.with_name("console.key"), make=True)
+    else:
+        raise ValueError("console.key_file is missing, and there is no state_file to keep one by")
     return Gate(
         sessions=Sessions(key, timedelta(seconds=section.session), clock),
         throttle=Throttle(clock),

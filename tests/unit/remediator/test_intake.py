@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.alerts import Alert, AlertStatus, is_same_alert
-from remediator.journal import Database, Intake, JournalUnavailable
+from remediator.journal import Intake, JournalUnavailable, SqliteDatabase
 from remediator.journal.firing import Firing, Signal
 from remediator.journal.intake import identity_of
 from remediator.planner import Told, triage
@@ -129,7 +129,7 @@ def test_what_fires_is_what_the_rules_say_after_any_tellings(
 ) -> None:
     model = Model()
     with TemporaryDirectory() as folder:
-        database = Database(Path(folder) / "x.sqlite")
+        database = SqliteDatabase(Path(folder) / "x.sqlite")
         intake = Intake(database)
         for number, (kind, alerts) in enumerate(tellings, 1):
             # A late answer of Prometheus is from before what was told last.

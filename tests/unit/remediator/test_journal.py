@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.journal import Database, JournalLocked, JournalUnavailable, RunLog
+from remediator.journal import JournalLocked, JournalUnavailable, RunLog, SqliteDatabase
 from remediator.journal.database import SCHEMA_VERSION
 from remediator.outcomes import Reason, State
 from remediator.pipeline import RunJournal
@@ -35,8 +35,8 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
 def test_a_second_process_on_the_same_file_is_refused(loop: Loop) -> None:
     code = (
         "import sys, pathlib\n"
-        "from remediator.journal import Database, JournalLocked\n"
-        "try:\n    Database(pathlib.Path(sys.argv[1]))\n"
+        "from remediator.journal import JournalLocked, SqliteDatabase\n"
+        "try:\n    SqliteDatabase(pathlib.Path(sys.argv[1]))\n"
         "except JournalLocked as error:\n    sys.exit(f'refused: {error}')\n"
     )
     second = subprocess.run(
@@ -46,7 +46,7 @@ def test_a_second_process_on_the_same_file_is_refused(loop: Loop) -> None:
     assert "refused: another remediator works on this state file" in second.stderr
 
     with pytest.raises(JournalLocked):
-        Database(loop.path)
+        SqliteDatabase(loop.path)
     loop.close()
     loop.open()
 
@@ -103,14 +103,14 @@ def test_a_corrupt_file_is_refused_with_a_sentence(tmp_path: Path, text: bytes) 
     path = tmp_path / "state.sqlite"
     path.write_bytes(text)
     with pytest.raises(JournalUnavailable, match="cannot be opened"):
-        Database(path)
+        SqliteDatabase(path)
 
 
 def test_a_file_of_another_version_is_refused(loop: Loop) -> None:
     loop.database._connection.execute("PRAGMA user_version = 99")
     loop.close()
     with pytest.raises(JournalUnavailable, match="schema is version 99"):
-        Database(loop.path)
+        SqliteDatabase(loop.path)
     connection = sqlite3.connect(loop.path)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.close()
@@ -124,9 +124,9 @@ def test_a_file_of_version_1_is_migrated_with_what_it_holds(tmp_path: Path, loop
     old.commit()
     old.close()
 
-    migrated = Database(tmp_path / "old.sqlite")
+    migrated = SqliteDatabase(tmp_path / "old.sqlite")
     migrated.close()
-    Database(tmp_path / "old.sqlite").close()
+    SqliteDatabase(tmp_path / "old.sqlite").close()
     assert shape(tmp_path / "old.sqlite") == shape(loop.path)
     with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
         assert connection.execute("SELECT id FROM incidents").fetchall() == [(7,)]
@@ -269,9 +269,15 @@ def test_a_death_at_any_write_never_repeats_a_never_step_and_ends_well(
         assert (states[-1], len(loop.pager.paged)) == ("ineffective", 1)
 
 
+def taken(loop: Loop) -> list[Incident]:
+    """As the worker takes them up."""
+    found = map(loop.runs.incident, [incident.id for incident in loop.runs.open_incidents()])
+    return [incident for incident in found if incident is not None]
+
+
 def test_no_run_begins_in_an_incident_that_was_closed_since_it_was_looked_at(loop: Loop) -> None:
     loop.told(DOWN)
-    (incident,) = loop.runs.open_incidents()
+    (incident,) = taken(loop)
     loop.told(DOWN, status="resolved")
     loop.runs.close_mended(START)
 
@@ -308,7 +314,7 @@ def test_the_guards_count_what_the_claim_reads_in_its_own_transaction(loop: Loop
         seen.append([run.target for run in ledger.past])
         return Judgement(State.CLAIMED, ())
 
-    incidents = {incident.target: incident.id for incident in loop.runs.open_incidents()}
+    incidents = {incident.target: incident.id for incident in taken(loop)}
     for target in ("web", "worker"):
         plan = Plan(loop.policy.runbooks["restart"], loop.policy.topology[target], DOWN)
         loop.runs.claim(incidents[target], plan, judge, START)

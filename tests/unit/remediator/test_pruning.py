@@ -158,7 +158,7 @@ def test_only_the_newest_runs_of_an_entry_on_a_target_are_kept(loop: Loop) -> No
     for number in range(1, 31):
         at = to_text(loop.pass_seconds(3600))
         connection.execute(
-            "INSERT INTO incidents VALUES (?, 'restart', 'web', ?, ?)", (number, at, at)
+            "INSERT INTO incidents VALUES (?, 'restart', 'web', ?, ?, NULL)", (number, at, at)
         )
         connection.execute(
             "INSERT INTO runs (incident_id, runbook, target, state, created_at, claimed_at,"

@@ -182,6 +182,21 @@ def test_a_token_is_kept_when_its_folder_keeps_strangers_out(stack: Stack) -> No
     assert "the token cannot be read" in stack.found()[0][2]
 
 
+def test_a_shared_journal_is_looked_at_too(stack: Stack) -> None:
+    journal = """journal:
+  url: postgresql://stackmedic@127.0.0.1:9/stackmedic
+  password_file: /run/secrets/journal_password
+"""
+    stack.edit(ENTRIES, "state_file: /var/lib/stackmedic/remediator.sqlite\n", journal)
+    assert "the journal's password cannot be read" in stack.found()[0][2]
+
+    (stack.secrets / "journal_password").write_text("battery-staple\n")
+    assert stack.found() == []
+    found = [sentence for _, _, sentence in stack.found("--live")]
+    assert any(s.startswith("the journal cannot be used: connection failed") for s in found)
+    assert not any("battery-staple" in sentence for sentence in found)
+
+
 @pytest.mark.parametrize("option", ["--rules", "--alertmanager", "--metrics", "--pages"])
 def test_what_is_named_and_not_there_is_status_2(stack: Stack, option: str) -> None:
     result = stack.check(f"{option}={stack.folder / 'none'}")
