@@ -60,8 +60,8 @@ browser: venv tools images chromium  ## the console in Debian's Chromium, and it
 screenshots: venv chromium  ## take the pictures in docs/console again
 	$(PY) -m pytest tests/browser/test_looks.py --screenshots docs/console
 
-e2e: venv tools images  ## the whole stack: break it, see it mended
-	$(PY) -m pytest tests/e2e
+e2e: venv tools images  ## the whole stack: break it, see it mended; with the faults that take minutes
+	$(PY) -m pytest tests/e2e --slow
 
 test: check images chromium  ## everything; installs and starts what it needs
 	$(PY) -m pytest

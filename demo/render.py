@@ -152,9 +152,13 @@ def _faster_remediator(document: Any) -> None:  # noqa: ANN401 - a YAML document
     document["console"] = {"accounts_file": "/etc/stackmedic/console/accounts.yml"}
     document["prometheus"]["steady"] = "3s"
     document["dependency_settle"] = "10s"
+    # A day of faults in minutes must not look like a machine that runs wild.
+    document["limits"] |= {"runs_per_hour": 100, "runs_per_day": 100}
+    document["breaker"] |= {"runs": 10, "runs_per_day": 10}
     document["runbooks"] = [r for r in document["runbooks"] if r["id"] not in BEYOND_THE_COPY]
     for runbook in document["runbooks"]:
         runbook["firing_for"] = "0s"
+        runbook["limits"] |= {"cooldown": "5s", "attempts": 100}
         runbook["verify"]["interval"] = "500ms"
         runbook["verify"]["hold"] = "1s"
         runbook["verify"].pop("settle", None)

@@ -21,13 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=25, help="how often the remediator is killed at random"
     )
+    parser.addoption("--slow", action="store_true", help="also the tests that take minutes each")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         tier = item.path.relative_to(TESTS).parts[0]
         if tier in SERVER_TIERS:
             item.add_marker(tier)
+    if not config.getoption("--slow"):
+        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("slow")])
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
     # The e2e stack loads both cores: it comes last, when nothing else measures or waits.
     items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] == "e2e")
 

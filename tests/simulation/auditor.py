@@ -20,6 +20,7 @@ from tests.simulation.humans import Humans
 from tests.simulation.process import Process
 from tests.simulation.prometheus import Prometheus
 from tests.simulation.site import NEEDS, TOPOLOGY
+from tests.simulation.storms import Seen, Storms
 from tests.simulation.world import Lane, World
 
 HOUR, DAY = 3600.0, 86400.0
@@ -40,15 +41,6 @@ class Effect:
     ended_at: float | None = None
 
 
-@dataclass(slots=True)
-class Seen:
-    """What one lane was told, and when."""
-
-    at: float
-    state: AlertState | None
-    works: tuple[str, ...]  # where runs were under way then
-
-
 @dataclass
 class Auditor:
     world: World
@@ -63,20 +55,21 @@ class Auditor:
     _confirmed: dict[Lane, bool] = field(default_factory=dict)
     _acknowledged: list[dict[str, str]] = field(default_factory=list)
     _deliveries: int = 0
-    _storms: list[float] = field(default_factory=list)
     _answer: AlertState | None = None
+
+    def __post_init__(self) -> None:
+        self._storms = Storms(self.policy)
 
     # -- what is told to it --------------------------------------------------------------
 
     def seen(self, state: AlertState | None) -> None:
         """The lane was answered which alerts fire."""
-        works = tuple(row[0] for row in self._active("target"))
+        seen = Seen(self.world.seconds, state, tuple(row[0] for row in self._active("target")))
         if self.world.lanes.current is not None:
-            self._seen[self.world.lanes.current] = Seen(self.world.seconds, state, works)
+            self._seen[self.world.lanes.current] = seen
         self._answer = state
-        remembers = not self.process.fate.is_disk_full
-        if state is not None and remembers and self._is_storm(state, works):
-            self._storms.append(self.world.seconds)
+        if not self.process.fate.is_disk_full:
+            self._storms.remember(seen)
 
     def looked(
         self, target: Target, labels: Mapping[str, str], findings: Iterable[Finding], *, n: int
@@ -254,11 +247,10 @@ class Auditor:
                 self._broken(f"{alert.labels} fires, which {book.id} waits for")
         if set(NEEDS.get(target.key, ())) & state.lately:
             self._broken("what it needs has just come back")
-        if self._is_storm(state, seen.works):
+        if self._storms.is_one(seen, beside=target.key):
             self._broken("acts in a storm")
-        # What it saw in the very moment of its death it could not write.
-        storms = [at for at in self._storms if at not in self.process.deaths]
-        if storms and seen.at - storms[-1] < 300 - JUDGED_BEFORE:
+        slack, deaths = JUDGED_BEFORE, self.process.deaths
+        if self._storms.is_just_over(seen.at, beside=target.key, slack=slack, deaths=deaths):
             self._broken("acts just after a storm")
         self._serves(target, state, seen)
         self._times(book, target, seen)
@@ -281,16 +273,6 @@ class Auditor:
         ]
         if not any(a.muted is None for a in held):
             self._broken("acts on an alert that is muted, or that Alertmanager does not hold")
-
-    def _is_storm(self, state: AlertState, works: Iterable[str]) -> bool:
-        new = {
-            a.labels["service"]
-            for a in state.firing
-            if (self.world.clock() - a.active_at) <= timedelta(seconds=120)
-        }
-        broken = {a.labels["service"] for a in state.firing} | set(works)
-        causes = {s for s in broken if not broken & set(NEEDS.get(s, ()))}
-        return len(new | set(works)) > self.policy.storm.targets or len(causes) >= 4
 
     def _serves(self, target: Target, state: AlertState, seen: Seen) -> None:
         for group in self.policy.groups.values():
