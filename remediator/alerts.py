@@ -14,7 +14,8 @@ from typing import NamedTuple
 MAX_LABELS = 64
 MAX_LABEL_CHARS = 4096
 MINOR = frozenset({"P2", "P3", "none"})
-"""Severities of alerts that do not explain why what depends on their service is broken."""
+OWN_WORDS = frozenset({"meta", "remediation"})
+"""Categories of alerts that tell what became of a service's remediation, not how the service is."""
 _STRINGS = frozenset({str})
 _FINGERPRINT = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
 
@@ -144,3 +145,8 @@ def _fits(labels: Mapping[str, str]) -> bool:
     if sum(map(len, labels)) + sum(map(len, labels.values())) <= MAX_LABEL_CHARS:
         return True  # nearly always, and soon known
     return all(len(name) + len(value) <= MAX_LABEL_CHARS for name, value in labels.items())
+
+
+def explains(labels: Mapping[str, str]) -> bool:
+    """Whether the alert can be why what depends on its service is broken."""
+    return labels.get("severity") not in MINOR and labels.get("category") not in OWN_WORDS

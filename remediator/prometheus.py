@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import httpx
 import pydantic
 
+from remediator.alerts import MINOR, OWN_WORDS
 from remediator.ports import AlertState, FiringAlert, Transient
 
 _TIMEOUT_SECONDS = 3.0
@@ -118,7 +119,8 @@ class Prometheus:
         if self._settle_seconds <= 0:
             return frozenset()
         window = f"{math.ceil(self._settle_seconds * 1000)}ms"
-        fired = f'last_over_time(ALERTS{{alertstate="firing",severity!~"P2|P3|none"}}[{window}])'
+        urgent = f'severity!~"{"|".join(sorted(MINOR))}",category!~"{"|".join(sorted(OWN_WORDS))}"'
+        fired = f'last_over_time(ALERTS{{alertstate="firing",{urgent}}}[{window}])'
         services = self.query(f"count by (service) ({fired})")
         return frozenset(series.labels.get("service", "") for series in services)
 

@@ -2,17 +2,18 @@
 
 Rule: pure. A target that a run works on counts as broken, whatever its alert says now. The
 first rule counts what depends on a broken service too, so that the dependency gate hides
-nothing; the second counts causes, so that one database is not a storm by itself. A minor
-alert that no entry mends says that something is not as expected, not that it is broken.
+nothing; the second counts causes, so that one database is not a storm by itself. What no
+entry mends counts only when it says that the service itself is broken: a minor alert says that
+something is not as expected, errors are as likely another's, and a call to humans is no fault.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from remediator.alerts import MINOR
+from remediator.alerts import explains
 from remediator.planner import Plan, plan_for
 from remediator.policy import Policy
-from remediator.ports import AlertState
+from remediator.ports import AlertState, FiringAlert
 
 
 def seen(state: AlertState, in_flight: Iterable[str], policy: Policy, now: datetime) -> str | None:
@@ -27,14 +28,15 @@ def seen(state: AlertState, in_flight: Iterable[str], policy: Policy, now: datet
     if len(fresh) > limits.targets:
         return f"{len(fresh)} targets broke within {limits.within_seconds:.0f} s"
     services = {key for key, target in policy.topology.items() if target.container}
-    told = {
-        alert.labels.get("service", "")
-        for alert in state.firing
-        if alert.labels.get("severity") not in MINOR
-        or isinstance(plan_for(alert.labels, policy), Plan)
-    }
+    told = {a.labels.get("service", "") for a in state.firing if _says_broken(a, policy)}
     broken = (busy | told) & services
     causes = {key for key in broken if not broken & set(policy.topology[key].depends_on)}
     if len(causes) >= limits.at_least and len(causes) > limits.share * len(services):
         return f"{len(causes)} of {len(services)} services are broken, each by itself"
     return None
+
+
+def _says_broken(alert: FiringAlert, policy: Policy) -> bool:
+    if isinstance(plan_for(alert.labels, policy), Plan):
+        return True
+    return explains(alert.labels) and alert.labels.get("category") != "errors"

@@ -4,7 +4,7 @@ Rule: pure; who cannot tell says no.
 """
 
 from remediator import storm
-from remediator.alerts import MINOR, is_same_alert
+from remediator.alerts import explains, is_same_alert
 from remediator.guards.case import BLIND, Case, ordered
 from remediator.outcomes import Reason
 from remediator.policy import Risk
@@ -81,7 +81,7 @@ def dependencies(case: Case) -> Allowed | Blocked:
     if case.state is None:
         return BLIND
     for alert in case.state.firing:
-        if alert.labels.get("severity") not in MINOR and alert.labels.get("service") in needed:
+        if alert.labels.get("service") in needed and explains(alert.labels):
             name, service = alert.labels.get("alertname"), alert.labels["service"]
             return Blocked(Reason.DEPENDENCY_FIRING, f"{name} fires on {service}: mend that first")
     for service in needed:

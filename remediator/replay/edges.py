@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from typing_extensions import override
 
-from remediator.alerts import MINOR, is_same_alert
+from remediator.alerts import explains, is_same_alert
 from remediator.checks import CheckSpec
 from remediator.planner import Plan, plan_for
 from remediator.policy import Policy, Step
@@ -62,7 +62,7 @@ class Monitoring(Verifier):
         if alert not in self.firing:
             return False
         self.firing.remove(alert)
-        if _urgent(alert):
+        if explains(alert.labels):
             self.ended[alert.labels.get("service", "")] = self.clock()
         return True
 
@@ -76,7 +76,9 @@ class Monitoring(Verifier):
 
     def now(self) -> AlertState:
         settled = self.clock() - timedelta(seconds=self.settle_seconds)
-        broken = {alert.labels.get("service", "") for alert in self.firing if _urgent(alert)}
+        broken = {
+            alert.labels.get("service", "") for alert in self.firing if explains(alert.labels)
+        }
         topology = self.policy.topology
         return AlertState(
             firing=tuple(FiringAlert(alert.labels, alert.active_at) for alert in self.firing),
@@ -101,10 +103,6 @@ class Monitoring(Verifier):
             (Check.FAIL, f"{name} fires") if fires else (Check.PASS, f"{name} fires no more")
         )
         return tuple(Finding(type(check).__name__, verdict, detail) for check in checks)
-
-
-def _urgent(alert: PlayedAlert) -> bool:
-    return alert.labels.get("severity") not in MINOR
 
 
 @dataclass

@@ -177,6 +177,18 @@ def test_a_minor_alert_on_a_dependency_explains_nothing(severity: str, answer: A
 
 
 @pytest.mark.parametrize(
+    ("category", "answer"),
+    [("database", Reason.DEPENDENCY_FIRING), ("remediation", None), ("meta", None)],
+)
+def test_what_became_of_a_dependencys_remediation_explains_nothing(
+    category: str, answer: Answer
+) -> None:
+    labels = {"alertname": "Any", "service": "db", "severity": "P1", "category": category}
+    state = AlertState((FIRES, FiringAlert(labels, START)), 1.0)
+    assert says(guards.dependencies, a_case(state=state)) is answer
+
+
+@pytest.mark.parametrize(
     ("service", "answer"), [("db", Reason.DEPENDENCY_FIRING), ("cache", None), ("", None)]
 )
 def test_a_dependency_that_has_just_come_back_still_blocks(service: str, answer: Answer) -> None:

@@ -56,6 +56,24 @@ def test_what_is_a_storm(state: AlertState, in_flight: tuple[str, ...], *, storm
     assert (storm.seen(state, in_flight, a_world(), START) is not None) is storms
 
 
+@pytest.mark.parametrize(
+    ("category", "storms"),
+    [
+        ("availability", True),
+        ("health", True),
+        ("errors", False),
+        ("meta", False),
+        ("remediation", False),
+    ],
+)
+def test_what_nobody_mends_counts_when_it_says_that_the_service_is_broken(
+    category: str, *, storms: bool
+) -> None:
+    alerts = firing(5, 6, 7, 8, seconds_ago=999, name="NobodyMendsThis").firing
+    told = [FiringAlert(dict(a.labels) | {"category": category}, a.active_at) for a in alerts]
+    assert (storm.seen(AlertState(tuple(told), 1.0), (), a_world(), START) is not None) is storms
+
+
 @pytest.mark.parametrize(("at_least", "storms"), [(4, True), (5, False)])
 def test_a_share_of_few_services_is_no_storm(at_least: int, *, storms: bool) -> None:
     state = firing(5, 6, 7, 8, seconds_ago=999)
