@@ -19,10 +19,9 @@ from tests.e2e.slow_faults import (
     stick_the_workers,
 )
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", SLOW_FAULTS, ids=lambda fault: fault.name)
 def test_a_hog_is_found_and_ended(world: World, fault: Fault) -> None:
     story = run_fault(world, fault)
@@ -33,7 +32,6 @@ def test_a_hog_is_found_and_ended(world: World, fault: Fault) -> None:
     assert restarted["outcome"] == "done"
 
 
-@pytest.mark.slow
 def test_stuck_workers_are_restarted_until_the_queue_moves(world: World) -> None:
     until(lambda: quiet(world), "the stack to be quiet")
     stick_the_workers(world)
@@ -52,7 +50,6 @@ def test_stuck_workers_are_restarted_until_the_queue_moves(world: World) -> None
     }
 
 
-@pytest.mark.slow
 def test_a_cold_cache_is_warmed(world: World) -> None:
     until(lambda: quiet(world), "the stack to be quiet")
     with readers_of_a_cold_cache(world) as cache:
