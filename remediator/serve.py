@@ -282,6 +282,7 @@ def _desk(config: Config, journal: Journal, metrics: Metrics, eyes: _Eyes, worke
         version=installed_version("stackmedic"),
         watchdog=journal.watchdog,
         retention=_retention(config),
+        sharers=lambda: journal.lease.sharers(journal.clock()),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from remediator.journal import Orders, Records, RunLog, RunOrders
+from remediator.journal import Orders, Records, RunLog, RunOrders, Sharer
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.policy import Policy
@@ -31,7 +31,7 @@ class Busy(Exception):
 class Desk:
     """`wake` must not block; `late` tells of a stuck worker, `trouble` of a dead journal.
 
-    `retention`: how far back figures of entries go.
+    `retention`: how far back figures of entries go. `sharers`: who works on a shared journal.
     """
 
     policy: Policy
@@ -50,6 +50,7 @@ class Desk:
     version: str
     watchdog: Watchdog | None = None
     retention: timedelta = timedelta(days=90)
+    sharers: Callable[[], tuple[Sharer, ...]] = tuple
     explaining: threading.Semaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(EXPLAINED_AT_ONCE)
     )

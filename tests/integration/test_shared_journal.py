@@ -169,6 +169,7 @@ def test_the_other_takes_over_from_one_that_was_killed_and_repeats_nothing(
     assert pair.first.processes[-1].wait(SLOW) == -signal.SIGKILL
     pair.tell_second()
     pair.second.until(lambda: pair.states(db) == death.states, "the other has gone on")
+    assert pair.second.sharers() == {"first": "lost", "second": "works"}
     assert pair.stage.world.starts(db) == 1 + death.restarts
     if not death.restarts:
         pair.second.until(lambda: pair.second.is_paged(db), "a human is called")
@@ -204,10 +205,14 @@ def test_one_that_is_told_to_stop_leaves_its_work_to_the_other_at_once(
     pair: Pair, web: str
 ) -> None:
     pair.start()
+    assert pair.second.sharers() == {"first": "works", "second": "works"}
+    assert (pair.first.metric("remediator_leads"), pair.second.metric("remediator_leads")) == (1, 0)
     pair.first.processes[-1].terminate()
     assert pair.first.processes[-1].wait(40) == 0
     at_work = "SELECT name FROM remediators WHERE ended_at IS NULL"
     assert pair.server.rows(at_work) == [("second",)]
+    assert pair.second.sharers() == {"first": "stopped", "second": "works"}
+    assert pair.second.metric("remediator_leads") == 1
     pair.tell_second()
     pair.stage.world.break_(web)
     pair.second.until(lambda: pair.second.rests(web), "it is mended")

@@ -51,6 +51,10 @@ KINDS: Mapping[str, str] = {
     "not_done": "bad",
     "unknown": "bad",
     "working": "run",
+    # remediators on one journal
+    "works": "good",
+    "silent": "bad",
+    "lost": "bad",
     # what an explanation says
     "would_run": "good",
     "would_ask": "wait",
