@@ -170,6 +170,10 @@ class Remediator:
         found = self.http.get("/api/v1/incidents").raise_for_status().json()["incidents"]
         return [incident for incident in found[::-1] if incident["target"] == target]
 
+    def told(self, body: Mapping[str, object]) -> int:
+        """What a webhook is answered."""
+        return self.http.post("/webhook/alertmanager", json=body).status_code
+
     def sharers(self) -> dict[str, str]:
         """What it knows of those that share its journal: each one's state, by its name."""
         status = self.http.get("/api/v1/status").raise_for_status().json()

@@ -258,6 +258,40 @@ def test_a_server_in_trouble_pages_nothing_is_done_and_it_goes_on_by_itself(
     assert "Traceback" not in pair.said()
 
 
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[JournalServer]:
+    """A server on a disk that can be filled."""
+    with journal_server(tmp_path, "-c", "checkpoint_timeout=1h", disk="160m") as server:
+        yield server
+
+
+def test_a_full_disk_pages_nothing_is_done_and_it_goes_on_by_itself(
+    stage: Stage, small: JournalServer, web: str, tmp_path: Path
+) -> None:
+    with a_remediator(
+        stage, tmp_path, [web], state_file=None, journal=small.section("first")
+    ) as remediator:
+        remediator.start()
+        small.fill_disk()
+        try:
+            # What a table has left in its last page is used up first.
+            until(
+                lambda: 503 in {remediator.told(a_body()) for _ in range(50)}, within_seconds=SLOW
+            )
+            stage.world.break_(web)
+            remediator.until(lambda: stage.alertmanager.alerts(ALARM), "a human is called", 90)
+            (alarm,) = stage.alertmanager.alerts(ALARM)
+            assert "make room on the server's disk" in alarm["annotations"]["description"]
+            assert remediator.answers("/-/ready") == 503
+            assert stage.world.starts(web) == 1
+        finally:
+            small.free_disk()
+        remediator.until(lambda: remediator.rests(web), "it is mended when there is room", 90)
+        assert stage.world.starts(web) == 2
+        remediator.until(lambda: not stage.alertmanager.alerts(ALARM), "the call is over")
+        assert "Traceback" not in remediator.said()
+
+
 def test_connections_that_are_cut_again_and_again_lose_nothing_and_double_nothing(
     pair: Pair, web: str, db: str
 ) -> None:
