@@ -106,7 +106,8 @@ def _head(story: Json) -> Iterator[str]:
         yield f"  worked on by {plain(story['worked_on_by'])}"
     if story["acknowledged"]:
         said = story["acknowledged"]
-        yield f"  acknowledged {clock(said['at'])} by {plain(said['by'])}: {plain(said['note'])}"
+        by = f"{plain(said['by'])} ({said['via']})" if said.get("via") else plain(said["by"])
+        yield f"  acknowledged {clock(said['at'])} by {by}: {plain(said['note'])}"
     if story["escalated"]:
         call = story["escalated"]
         yield f"  a human was called {clock(call['at'])}: {plain(call['summary'], 300)}"

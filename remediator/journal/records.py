@@ -224,7 +224,10 @@ def _order(row: Row) -> dict[str, Any]:
 
 
 def _acknowledged(row: Row | None) -> dict[str, Any] | None:
-    return None if row is None else {"at": _time(row["at"]), **json.loads(row["detail"])}
+    """`via` is None for what an older version has kept."""
+    return (
+        None if row is None else {"at": _time(row["at"]), "via": None, **json.loads(row["detail"])}
+    )
 
 
 def _literally(text: str) -> str:

@@ -5,7 +5,7 @@ Rule: values and ports only; whoever serves it makes one.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from remediator.journal import Orders, Records, RunLog, RunOrders, Sharer
@@ -13,6 +13,7 @@ from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.policy import Policy
 from remediator.ports import Alerts, Verifier
+from remediator.runs import Via
 from remediator.watchdog import Watchdog
 
 EXPLAINED_AT_ONCE = 2
@@ -54,6 +55,15 @@ class Desk:
     explaining: threading.Semaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(EXPLAINED_AT_ONCE)
     )
+
+    def through(self, via: Via) -> "Desk":
+        """The same, for orders that are given there."""
+        return replace(
+            self,
+            orders=self.orders.through(via),
+            run_orders=self.run_orders.through(via),
+            kill_switch=replace(self.kill_switch, via=via),
+        )
 
     @property
     def paused(self) -> Callable[[], str | None]:

@@ -83,9 +83,9 @@ def test_an_incident_is_shown_acknowledged_and_told_as_a_post_mortem(
     assert (said.exit_code, said.stdout[:33]) == (0, "incident 1 is acknowledged by ann")
     shown = command("show", "1").stdout
     assert "acknowledged 2026-01-05 12:" in shown
-    assert "by ann: looking at the cache" in shown
+    assert "by ann (command): looking at the cache" in shown
     assert "Run 2 flush-all: ineffective: the script says fail" in shown
-    assert "acknowledged: by ann, note looking at the cache" in shown
+    assert "acknowledged: by ann, note looking at the cache, via command" in shown
     assert json.loads(command("show", "1", "--json").stdout)["acknowledged"]["by"] == "ann"
     assert command("postmortem", "1").stdout.startswith("# Post-mortem: incident 1, `cache`")
     missing = command("ack", "7")
