@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.humans import DAYS, Humans, a_rota, an_alertmanager, humans
+from tests.integration.edge_containers import until
+from tests.integration.humans import DAYS, SLOW, Humans, a_rota, an_alertmanager, humans
 
 SLACK, HOOK = "/incidents", "/webhook/alertmanager"
 POSTGRES_DOWN = {
@@ -149,3 +150,43 @@ def test_a_restart_repeats_nothing_and_forgets_no_silence(tmp_path: Path, people
         assert people.by("/team-a", "postgres-2") == []
         running.resolve(POSTGRES_DOWN)
         people.await_("/team-a", '"service": "postgres"', '"status": "resolved"')
+
+
+def test_a_kill_repeats_nothing_and_forgets_no_silence_that_a_snapshot_has(
+    tmp_path: Path, people: Humans
+) -> None:
+    silenced = POSTGRES_DOWN | {"service": "postgres-2"}
+    new = POSTGRES_DOWN | {"service": "postgres-3"}
+    ways = {"/team-a", "mail team-a@piano-tutor.com", SLACK, HOOK}
+    with an_alertmanager(tmp_path, people, snapshots="1s") as running:
+        running.silence(service="postgres-2")
+        running.fire(POSTGRES_DOWN, silenced)
+        for way in ways:
+            people.await_(way, "PostgresDown")
+        until(lambda: running.written("silences", "postgres-2"), within_seconds=SLOW)
+        until(lambda: running.written("nflog", "PostgresDown") == len(ways), within_seconds=SLOW)
+        before = len(people.told)
+        running.kill()
+        running.start()
+        assert len(running.silences()) == 1
+        running.fire(POSTGRES_DOWN, silenced, new)
+        for way in ways:
+            people.await_(way, "postgres-3")
+        again = [one for one in people.told[before:] if "postgres-3" not in one.text]
+        assert [(one.way, one.text) for one in again] == []
+        running.resolve(POSTGRES_DOWN)
+        people.await_("/team-a", '"service": "postgres"', '"status": "resolved"')
+
+
+def test_what_a_kill_leaves_unwritten_is_told_again_rather_than_never(
+    tmp_path: Path, people: Humans
+) -> None:
+    with an_alertmanager(tmp_path, people) as running:
+        running.silence(service="postgres-2")
+        running.fire(POSTGRES_DOWN)
+        people.await_("/team-a", "PostgresDown")
+        running.kill()
+        running.start()
+        running.fire(POSTGRES_DOWN)
+        people.await_("/team-a", "PostgresDown", times=2)
+        assert running.silences() == [], "docs/howto/oncall.md says so"
