@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 from prometheus_client import REGISTRY
+from prometheus_client import Metric as Family
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -117,6 +118,14 @@ def paragraph(text: str | None) -> str:
 
 
 def remediator_metrics() -> Iterator[tuple[str, ...]]:
+    for family in remediator_families():
+        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels)
+        shown = f"{family.name}_total" if family.type == "counter" else family.name
+        labels.pop("le", None)
+        yield (f"`{shown}`", family.type, codes(labels), family.documentation)
+
+
+def remediator_families() -> list[Family]:
     """As the process exposes them; with the shipped configuration, for its label names."""
 
     class Nothing:
@@ -133,12 +142,7 @@ def remediator_metrics() -> Iterator[tuple[str, ...]]:
     registry.register(BreakerGauges(config.policy, tuple))
     registry.register(OncallGauges(RotaFile(ONCALL).rota, lambda: datetime.now(UTC)))
     families = {family.name: family for family in registry.collect()}
-    for name in sorted(set(families) - process_names()):
-        family = families[name]
-        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels)
-        shown = f"{name}_total" if family.type == "counter" else name
-        labels.pop("le", None)
-        yield (f"`{shown}`", family.type, codes(labels), family.documentation)
+    return [families[name] for name in sorted(set(families) - process_names())]
 
 
 def process_names() -> set[str]:

@@ -29,7 +29,8 @@ from exporter.web.server import Server
 log = logging.getLogger("exporter")
 
 EXIT_BAD_CONFIG = 2
-_M_ARENA_MAX = -8  # of malloc.h
+# Options of malloc.h by their numbers: M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
+_MALLOC_OPTIONS = ((-8, 1), (-3, 64 << 10), (-1, 128 << 10))
 SIGNALS = frozenset([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 
 
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"{flags.config_file}: good\n")
         return 0
     _raise_descriptor_limit()
-    _share_one_arena()
+    _give_memory_back()
     if not flags.print:
         # Before any thread starts, for threads inherit it: one that took the signal would leave
         # the main thread asleep. Waited for in _serve.
@@ -119,11 +120,17 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _share_one_arena() -> None:
-    """Before any thread starts: glibc gives each one memory of its own, which it never shares."""
-    # The interpreter lets one thread allocate at a time anyway. Another C library has no such call.
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+def _give_memory_back() -> None:
+    """Before any thread starts: what a scrape needed for a moment, the C library must not keep.
+
+    glibc gives each thread memory of its own, which it never shares, while the interpreter lets
+    one thread allocate at a time anyway. And it learns from large blocks to cut the next ones
+    out of its heap, where what lives on between them holds the rest.
+    """
+    with suppress(OSError, AttributeError):  # another C library has no such call
+        library = ctypes.CDLL(None)
+        for option, value in _MALLOC_OPTIONS:
+            library.mallopt(option, value)
 
 
 def _print_once(exporter: Exporter) -> int:

@@ -85,7 +85,7 @@ class Prometheus:
         self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
 
     def now(self) -> AlertState:
-        """All firing alerts. `data_age_seconds` None: no target of the job is up.
+        """All alerts. `data_age_seconds` None: no target of the job is up.
 
         A sample of a target that is down is fresh too, but its alerts' data is not: what the
         exporter no longer says looks like an alert that has cleared.
@@ -96,16 +96,13 @@ class Prometheus:
         alerts = self._ask("/api/v1/alerts", {}, _Alerts).alerts
         found = self.query('compose_service_state{state="running"} or probe_success')
         return AlertState(
-            firing=tuple(
-                FiringAlert(labels=alert.labels, active_at=_utc(alert.activeAt))
-                for alert in alerts
-                if alert.state == "firing"
-            ),
+            firing=_in_state(alerts, "firing"),
             data_age_seconds=age[0].value if age and math.isfinite(age[0].value) else None,
             lately=self._lately(),
             running=_well(found, "service", "compose_service_state"),
             probes=_well(found, "target", "probe_success"),
             steady=self._steady(job),
+            pending=_in_state(alerts, "pending"),
         )
 
     def _steady(self, job: str) -> bool:
@@ -162,6 +159,14 @@ def quoted(value: str) -> str:
     """A PromQL string literal: whatever `value` holds, it stays one string."""
     # JSON's escapes are a part of Go's, which PromQL's are.
     return json.dumps(value, ensure_ascii=False)
+
+
+def _in_state(alerts: Iterable[_Alert], state: str) -> tuple[FiringAlert, ...]:
+    return tuple(
+        FiringAlert(labels=alert.labels, active_at=_utc(alert.activeAt))
+        for alert in alerts
+        if alert.state == state
+    )
 
 
 def _well(samples: Iterable[Sample], label: str, name: str) -> dict[str, bool]:

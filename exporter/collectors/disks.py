@@ -1,7 +1,7 @@
 """Space and inodes of the listed paths.
 
 Rule: statvfs on a file system whose server is away does not return, and cannot be
-interrupted. So each path is asked in a thread of its own; one that is not back in time is
+interrupted. So the paths are asked side by side in threads; one that is not back in time is
 called stuck, and is not asked again until its thread has returned.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from exporter.collectors.port import Clock
 from exporter.readings import Disks, Filesystem, FilesystemFault
 from exporter.targets import Disk
+from exporter.workers import Workers
 
 STUCK_AFTER_SECONDS = 2.0
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -34,13 +35,13 @@ class _Asked:
         self.done = threading.Event()
         self.answer: os.statvfs_result | OSError | None = None
         self._path, self._statvfs = path, statvfs
-        threading.Thread(target=self._ask, name=f"statvfs-{path}", daemon=True).start()
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
         try:
             self.answer = self._statvfs(self._path)
         except OSError as error:
-            self.answer = error
+            # Its traceback knows this object, and the two would keep each other alive.
+            self.answer = error.with_traceback(None)
         self.done.set()
 
 
@@ -58,6 +59,7 @@ class DiskCollector:
         self._statvfs = statvfs
         self._stuck_after = stuck_after
         self._stuck: dict[str, _Asked] = {}
+        self._workers = Workers("statvfs")
 
     def collect(self, deadline: float) -> Disks:
         until = min(deadline, self._clock() + self._stuck_after)
@@ -65,6 +67,7 @@ class DiskCollector:
         asked = self._stuck
         for path in {disk.path for disk in self._disks} - asked.keys():
             asked[path] = _Asked(path, self._statvfs)
+            self._workers.run(asked[path].ask)
         seen: list[Filesystem] = []
         for disk in self._disks:
             question = asked[disk.path]
@@ -83,6 +86,7 @@ class DiskCollector:
 
     def close(self) -> None:
         """What is stuck ends with the process."""
+        self._workers.close()
 
 
 def told(empty: Filesystem, answer: os.statvfs_result | OSError | None) -> Filesystem:

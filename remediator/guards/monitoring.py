@@ -80,10 +80,13 @@ def dependencies(case: Case) -> Allowed | Blocked:
         return Allowed("the target depends on nothing")
     if case.state is None:
         return BLIND
-    for alert in case.state.firing:
-        if alert.labels.get("service") in needed and explains(alert.labels):
-            name, service = alert.labels.get("alertname"), alert.labels["service"]
-            return Blocked(Reason.DEPENDENCY_FIRING, f"{name} fires on {service}: mend that first")
+    # Pending too: the fault of a dependency is often told later than what it does to its clients.
+    for alerts, does in ((case.state.firing, "fires"), (case.state.pending, "is pending")):
+        for alert in alerts:
+            if alert.labels.get("service") in needed and explains(alert.labels):
+                name, service = alert.labels.get("alertname"), alert.labels["service"]
+                detail = f"{name} {does} on {service}: mend that first"
+                return Blocked(Reason.DEPENDENCY_FIRING, detail)
     for service in needed:
         if service in case.state.lately:
             detail = f"an alert on {service} has just ended: the target may find back by itself"

@@ -1,36 +1,44 @@
 """What the two programs emit, and what a PromQL expression asks for."""
 
-import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from docs.generate import declared, family_modules
+from docs.generate import declared, family_modules, remediator_families
 from exporter.families.metric import Kind, Metric
 from exporter.families.postgres import settings
 from exporter.readings import Setting
+from tests.contract.inference import Inference
 
 REPO = Path(__file__).resolve().parents[2]
-PROMETHEUS_OWN = frozenset({"ALERTS", "ALERTS_FOR_STATE", "scrape_duration_seconds", "up"})
-# What the other programs that Prometheus scrapes say; tests/integration asks the real ones.
+OF_EVERY_TARGET = frozenset({"scrape_duration_seconds", "up"})
+PROMETHEUS_OWN = frozenset({"ALERTS", "ALERTS_FOR_STATE", *OF_EVERY_TARGET})
+# What the other programs that Prometheus scrapes say, by job; tests/integration and tests/e2e
+# ask the real ones.
 OF_OTHERS = {
-    "http_requests_total": frozenset({"method", "path", "status"}),
-    "http_request_duration_seconds_bucket": frozenset({"method", "path", "le"}),
-    "alertmanager_alerts": frozenset({"state"}),
-    "alertmanager_silences": frozenset({"state"}),
-    "alertmanager_notifications_total": frozenset({"integration"}),
-    "alertmanager_notifications_failed_total": frozenset({"integration", "reason"}),
-    "alertmanager_config_last_reload_successful": frozenset[str](),
-    "prometheus_config_last_reload_successful": frozenset[str](),
-    "prometheus_rule_evaluation_failures_total": frozenset({"rule_group"}),
-    "prometheus_rule_group_interval_seconds": frozenset({"rule_group"}),
-    "prometheus_rule_group_last_duration_seconds": frozenset({"rule_group"}),
-    "prometheus_notifications_errors_total": frozenset({"alertmanager"}),
-    "prometheus_notifications_sent_total": frozenset({"alertmanager"}),
+    "backend": {
+        "http_requests_total": frozenset({"method", "path", "status"}),
+        "http_request_duration_seconds_bucket": frozenset({"method", "path", "le"}),
+    },
+    "alertmanager": {
+        "alertmanager_alerts": frozenset({"state"}),
+        "alertmanager_silences": frozenset({"state"}),
+        "alertmanager_notifications_total": frozenset({"integration"}),
+        "alertmanager_notifications_failed_total": frozenset({"integration", "reason"}),
+        "alertmanager_config_last_reload_successful": frozenset[str](),
+    },
+    "prometheus": {
+        "prometheus_config_last_reload_successful": frozenset[str](),
+        "prometheus_rule_evaluation_failures_total": frozenset({"rule_group"}),
+        "prometheus_rule_group_interval_seconds": frozenset({"rule_group"}),
+        "prometheus_rule_group_last_duration_seconds": frozenset({"rule_group"}),
+        "prometheus_notifications_errors_total": frozenset({"alertmanager"}),
+        "prometheus_notifications_sent_total": frozenset({"alertmanager"}),
+    },
 }
 ADDED_BY_SCRAPE = frozenset({"job", "instance"})
 POSTGRES_PARAMETERS = (
@@ -85,47 +93,41 @@ def names_of(metric: Metric) -> list[str]:
 
 
 def remediator_metrics() -> dict[str, frozenset[str]]:
-    """By their declarations, named first in a call: the registry fills only in the program."""
-    calls = (
-        node
-        for path in (REPO / "remediator").rglob("metrics.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and node.args
-    )
-    return {name: labels_in(call) for call in calls for name in series_of(call)}
+    return {
+        sample.name: frozenset(sample.labels)
+        for family in remediator_families()
+        for sample in family.samples
+        if not sample.name.endswith("_created")  # serve.py leaves them out
+    }
 
 
-def labels_in(call: ast.Call) -> frozenset[str]:
-    """The third argument, or the one with that name: a list of names."""
-    named = [keyword.value for keyword in call.keywords if keyword.arg in {"labels", "labelnames"}]
-    lists = [node for node in (*call.args[2:3], *named) if isinstance(node, ast.List)]
-    return frozenset(name.value for node in lists for name in node.elts)  # type: ignore[attr-defined]
-
-
-def series_of(call: ast.Call) -> Iterator[str]:
-    """The names under which prometheus_client exposes what this call declares."""
-    first = call.args[0]
-    if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
-        return
-    if not re.fullmatch(r"(remediator|stackmedic|oncall)_[a-z_]+", first.value):
-        return
-    kind = ast.unparse(call.func).lower()
-    if kind.endswith("counter"):
-        yield f"{first.value.removesuffix('_total')}_total"
-    elif kind.endswith("histogram"):
-        yield from (f"{first.value}_{part}" for part in ("bucket", "sum", "count"))
-    else:
-        yield first.value
+def metrics_by_job() -> dict[str, dict[str, frozenset[str]]]:
+    """Every series that a scrape brings, with the labels that its program gives it."""
+    return {
+        "stackmedic-remediator": remediator_metrics(),
+        "stackmedic-exporter": exporter_metrics(),
+        **OF_OTHERS,
+    }
 
 
 def labels_of_series() -> dict[str, frozenset[str]]:
-    """Every series that a scrape brings, with the labels that its program gives it."""
-    return {**OF_OTHERS, **remediator_metrics(), **exporter_metrics()}
+    return {name: labels for found in metrics_by_job().values() for name, labels in found.items()}
 
 
 @pytest.fixture(scope="session")
-def series_labels() -> dict[str, frozenset[str]]:
-    return labels_of_series()
+def inference(rules: list[dict[str, Any]]) -> Inference:
+    return Inference(rules, metrics_by_job(), labels_of_targets())
+
+
+def labels_of_targets() -> dict[str, frozenset[str]]:
+    """The labels that prometheus.yml gives the targets of a job, besides Prometheus' own."""
+    config = yaml.safe_load((REPO / "alert_rules" / "prometheus.yml").read_text())
+    return {
+        job["job_name"]: ADDED_BY_SCRAPE.union(
+            *(t.get("labels", {}) for t in job["static_configs"])
+        )
+        for job in config["scrape_configs"]
+    }
 
 
 @pytest.fixture(scope="session")

@@ -17,18 +17,10 @@ import pytest
 import yaml
 
 from exporter.families.metric import Kind, Metric
-from tests.contract.promql import (
-    COMPARISONS,
-    Labels,
-    constant,
-    labels_of,
-    nodes,
-    operator,
-)
+from tests.contract.inference import Inference
+from tests.contract.promql import COMPARISONS, constant, nodes, operator
 
 REPO = Path(__file__).resolve().parents[2]
-SCRAPED = frozenset({"job", "instance"})
-OF_THE_TARGET = frozenset({"service", "colour"})  # that prometheus.yml gives the backends
 OVER_COUNTERS = {"rate", "irate", "increase", "resets"}
 OVER_GAUGES = {"deriv", "delta", "idelta", "predict_linear"}
 SAMPLES = 4
@@ -59,44 +51,6 @@ def counters(exporter_declarations: list[Metric]) -> Callable[[str], bool]:
         return name.endswith(("_total", "_bucket", "_sum", "_count"))
 
     return is_counter
-
-
-class Inference:
-    """The labels of every rule's result, from what the programs emit."""
-
-    def __init__(self, rules: Rules, emitted: dict[str, Labels]) -> None:
-        self._rules = {rule.get("alert") or rule["record"]: rule for rule in rules}
-        self._emitted = emitted
-        self._open: set[str] = set()
-
-    def of_rule(self, name: str) -> Labels | None:
-        if name in self._open:  # an alert that asks whether it fires
-            return None
-        rule = self._rules[name]
-        self._open.add(name)
-        try:
-            found = labels_of(promql.parse(rule["expr"]), self.of_series)
-        finally:
-            self._open.remove(name)
-        return None if found is None else found | set(rule.get("labels", {}))
-
-    def of_series(self, selector: promql.VectorSelector) -> Labels | None:
-        name = str(selector.name)
-        if name in self._rules:
-            return self.of_rule(name)
-        if name in self._emitted:
-            target = OF_THE_TARGET if "service" not in self._emitted[name] else frozenset[str]()
-            return self._emitted[name] | SCRAPED | target
-        wanted = {m.name: m.value for m in selector.matchers.matchers}
-        if name == "ALERTS" and wanted.get("alertname", "") in self._rules:
-            of_alert = self.of_rule(wanted["alertname"])
-            return None if of_alert is None else of_alert | {"alertname", "alertstate"}
-        return None
-
-
-@pytest.fixture(scope="module")
-def inference(rules: Rules, series_labels: dict[str, Labels]) -> Inference:
-    return Inference(rules, series_labels)
 
 
 # -- what an expression asks ------------------------------------------------------------------

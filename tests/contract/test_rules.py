@@ -172,6 +172,26 @@ def test_every_alert_has_its_page_and_every_page_its_alert(alerts: Alerts) -> No
         assert [part for part in PAGE_PARTS if f"\n{part}\n" not in text] == []
 
 
+def test_a_silence_on_a_page_says_why() -> None:
+    """amtool refuses one without a comment."""
+    for path in (REPO / "docs" / "runbooks").glob("*.md"):
+        commands = re.findall(r"amtool\s+silence\s+add\s+(\S+)", path.read_text())
+        assert set(commands) <= {"-c"}, path.name
+
+
+def test_a_page_says_how_to_answer_for_what_nobody_can_acknowledge(
+    alerts: Alerts, runbooks: dict[str, dict[str, Any]]
+) -> None:
+    """The remediator keeps incidents of what its entries answer, and tells of its own."""
+    of_incidents = {"RemediationNotMended", "RemediationAwaitsApproval"}
+    answered = of_incidents.union(*(entry["alerts"] for entry in runbooks.values()))
+    for name, rule in alerts.items():
+        escalates = "source_alert" in rule["expr"]
+        if rule["labels"]["severity"] in {"P0", "P1"} and name not in answered and not escalates:
+            text = (REPO / rule["annotations"]["runbook_url"]).read_text()
+            assert f"`amtool silence add -c WHO -d 4h source_alert={name}`" in text, name
+
+
 def test_every_dashboard_link_leads_to_a_panel(alerts: Alerts) -> None:
     panels = {
         (board["uid"], str(panel["id"]))

@@ -72,6 +72,13 @@ def test_the_rule_compares_with_these_numbers(
     assert set(entry.get("also", {}).values()) <= {number for _, number in found}
 
 
+def test_a_storm_is_told_while_the_remediator_may_still_begin_something() -> None:
+    (told,) = [entry["alert"] for entry in ENTRIES if entry["rule"] == "RemediationStorm"]
+    limits = yaml.safe_load((REPO / "remediator" / "remediator.yml").read_text())["limits"]
+
+    assert told < limits["runs_per_hour"]
+
+
 @each_entry
 def test_an_expected_number_holds_the_alert_that_fires(
     entry: dict[str, Any], alerts: Alerts

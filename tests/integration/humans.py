@@ -5,6 +5,7 @@ its rota a test's own.
 """
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -144,7 +145,10 @@ def all_day() -> dict[str, object]:
 
 
 class Alertmanager:
-    """The shipped file in the real program; can be stopped and started again."""
+    """The shipped file in the real program; can be stopped or killed, and started again.
+
+    `snapshots`: how often it writes down what was told and what is silenced.
+    """
 
     def __init__(
         self,
@@ -154,6 +158,7 @@ class Alertmanager:
         rota: str | None = None,
         remediator: str | None = None,
         change: Callable[[dict[str, Any]], None] | None = None,
+        snapshots: str = "15m",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -165,7 +170,7 @@ class Alertmanager:
             "/run/secrets/": f"{folder}/",
             "templates/*.tmpl": f"{ALERT_RULES}/templates/*.tmpl",
         }
-        self._change = change
+        self._change, self._snapshots = change, snapshots
         secrets = dict(TOKENS)
         for name, channel in (("slack", "incidents"), ("slack_deployments", "deployments")):
             secrets[f"{name}_webhook_url"] = f"{humans.http}/{channel}"
@@ -195,15 +200,32 @@ class Alertmanager:
             program("prometheus-alertmanager", "alertmanager"),
             f"--config.file={self.folder / 'alertmanager.yml'}",
             f"--storage.path={self.folder / 'data'}",
+            f"--data.maintenance-interval={self._snapshots}",
             f"--web.listen-address={self.url.removeprefix('http://')}",
             "--cluster.listen-address=",
             "--log.level=warn",
         ]
-        self._running.enter_context(process(*command, log=self.folder / "alertmanager.log"))
+        log = self.folder / "alertmanager.log"
+        self._process = self._running.enter_context(process(*command, log=log))
         until(lambda: is_ready(self.url), what="Alertmanager is ready", within_seconds=SLOW)
 
     def stop(self) -> None:
         self._running.close()
+
+    def kill(self) -> None:
+        """As a lack of memory does it: nothing is written down any more."""
+        self._process.kill()
+        self._process.wait(20)
+        self._running.close()
+
+    def written(self, file: str, words: str) -> int:
+        """How often the words are in the snapshot of that name, nflog or silences."""
+        path = self.folder / "data" / file
+        return path.read_bytes().count(words.encode()) if path.exists() else 0
+
+    def amtool(self, *arguments: str) -> None:
+        command = [program("amtool"), f"--alertmanager.url={self.url}", *arguments]
+        subprocess.run(command, check=True, capture_output=True)
 
     def reload(self) -> None:
         httpx.post(f"{self.url}/-/reload", trust_env=False).raise_for_status()
@@ -261,8 +283,11 @@ def an_alertmanager(
     rota: str | None = None,
     remediator: str | None = None,
     change: Callable[[dict[str, Any]], None] | None = None,
+    snapshots: str = "15m",
 ) -> Iterator[Alertmanager]:
-    made = Alertmanager(folder, humans, rota=rota, remediator=remediator, change=change)
+    made = Alertmanager(
+        folder, humans, rota=rota, remediator=remediator, change=change, snapshots=snapshots
+    )
     try:
         made.start()
         yield made

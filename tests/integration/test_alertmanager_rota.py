@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.humans import DAYS, Humans, a_rota, an_alertmanager, humans
+from tests.integration.edge_containers import until
+from tests.integration.humans import DAYS, SLOW, Humans, a_rota, an_alertmanager, humans
 
 SLACK, HOOK = "/incidents", "/webhook/alertmanager"
 POSTGRES_DOWN = {
@@ -132,20 +133,47 @@ def test_what_nobody_acknowledged_goes_one_up(
     assert people.ways(name) == ways, "the team was paged for the alert itself"
 
 
-def test_a_restart_repeats_nothing_and_forgets_no_silence(tmp_path: Path, people: Humans) -> None:
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_an_end_repeats_nothing_and_forgets_no_silence(
+    tmp_path: Path, people: Humans, end: str
+) -> None:
+    """Of what it has written down: a stop writes at once, a kill leaves the last snapshot."""
     silenced = POSTGRES_DOWN | {"service": "postgres-2"}
     new = POSTGRES_DOWN | {"service": "postgres-3"}
-    with an_alertmanager(tmp_path, people) as running:
+    ways = {"/team-a", "mail team-a@piano-tutor.com", SLACK, HOOK}
+    with an_alertmanager(tmp_path, people, snapshots="1s") as running:
+        running.fire(POSTGRES_DOWN)
+        for way in ways:
+            people.await_(way, "PostgresDown")
+        until(lambda: running.written("nflog", "PostgresDown") == len(ways), within_seconds=SLOW)
         running.silence(service="postgres-2")
-        running.fire(POSTGRES_DOWN, silenced)
-        people.await_("/team-a", "PostgresDown")
-        running.stop()
+        if end == "kill":
+            until(lambda: running.written("silences", "postgres-2"), within_seconds=SLOW)
+            running.kill()
+        else:
+            running.stop()
+        before = len(people.told)
         running.start()
         assert len(running.silences()) == 1
         # As Prometheus tells them again.
         running.fire(POSTGRES_DOWN, silenced, new)
-        people.await_("/team-a", "postgres-3")
-        assert len(people.by("/team-a", '"service": "postgres"')) == 1
-        assert people.by("/team-a", "postgres-2") == []
+        for way in ways:
+            people.await_(way, "postgres-3")
+        again = [one for one in people.told[before:] if "postgres-3" not in one.text]
+        assert [(one.way, one.text) for one in again] == []
         running.resolve(POSTGRES_DOWN)
         people.await_("/team-a", '"service": "postgres"', '"status": "resolved"')
+
+
+def test_what_a_kill_leaves_unwritten_is_told_again_rather_than_never(
+    tmp_path: Path, people: Humans
+) -> None:
+    with an_alertmanager(tmp_path, people) as running:
+        running.silence(service="postgres-2")
+        running.fire(POSTGRES_DOWN)
+        people.await_("/team-a", "PostgresDown")
+        running.kill()
+        running.start()
+        running.fire(POSTGRES_DOWN)
+        people.await_("/team-a", "PostgresDown", times=2)
+        assert running.silences() == [], "docs/howto/oncall.md says so"

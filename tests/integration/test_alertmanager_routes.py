@@ -1,5 +1,6 @@
 """The shipped alertmanager.yml in a real Alertmanager: who hears what, seen at the far end."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from tests.integration.humans import (
     an_alertmanager,
     humans,
 )
+
+REPO = Path(__file__).resolve().parents[2]
 
 HOOK, SLACK, DEPLOYMENTS = "/webhook/alertmanager", "/incidents", "/deployments"
 PAGER = "/team-a"
@@ -327,6 +330,22 @@ def test_only_consequences_are_hidden(
     alertmanager.resolve(cause)
     for labels in hidden:
         people.await_(SLACK, labels["alertname"], labels["service"])
+
+
+def test_the_silence_of_a_page_keeps_the_second_page_away_and_no_more(
+    alertmanager: Alertmanager, people: Humans
+) -> None:
+    page = (REPO / "docs" / "runbooks" / "ExporterDown.md").read_text()
+    (command,) = re.findall(r"`amtool (silence add .*source_alert=.*)`", page)
+    alertmanager.amtool(*command.split())
+    again = alert("P1UnacknowledgedAgain", "P1", "meta", "exporter") | {"remediation": "manual"}
+    mine = again | {"source_alert": "ExporterDown"}
+    other = again | {"source_alert": "RemediatorDown", "service": "remediator"}
+    alertmanager.fire(alert("ExporterDown", "P1", "meta", "exporter"), mine, other)
+    people.await_(PAGER, "ExporterDown")
+    people.await_(PAGER, "P1UnacknowledgedAgain", "remediator")
+
+    assert people.ways('"source_alert": "ExporterDown"') == set()
 
 
 def test_a_progress_hides_nothing_of_its_service(

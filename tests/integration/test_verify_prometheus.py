@@ -71,12 +71,14 @@ def monitoring(server: tuple[TextExporter, str]) -> Iterator[Monitoring]:
         yield found
 
 
-def test_only_firing_alerts_are_told_with_all_their_labels(monitoring: Monitoring) -> None:
+def test_alerts_are_told_with_all_their_labels_by_their_state(monitoring: Monitoring) -> None:
     began = now()
     monitoring.exporter.metrics = states(worker="exited", cache="running")
     until(lambda: monitoring.firing() == ["worker"])
     state = monitoring.prometheus.now()
-    (alert,) = state.firing  # Pending is pending for an hour
+    (alert,) = state.firing
+    (for_an_hour,) = state.pending
+    assert for_an_hour.labels["alertname"] == "Pending"
     assert alert.labels == {name: value for name, value in ALERT.items() if name != "stack"} | {
         "instance": monitoring.exporter.url.removeprefix("http://")
     }

@@ -1,8 +1,10 @@
 """Certificates, disks, backups and textfiles, on real files."""
 
+import gc
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -128,6 +130,36 @@ def test_an_error_of_a_path_is_told_by_a_word(error: type[OSError], fault: str) 
     collector = DiskCollector([Disk("/x", "/x")], time.monotonic, statvfs=statvfs)
 
     assert collector.collect(time.monotonic() + 5).filesystems[0].fault == fault
+
+
+def test_paths_that_are_missing_leave_no_garbage_behind() -> None:
+    """The exporter looks for garbage seldom: what hangs together would pile up for hours."""
+
+    class Missing(FileNotFoundError):
+        pass
+
+    errors: list[weakref.ref[Missing]] = []
+
+    def statvfs(_: str) -> os.statvfs_result:
+        error = Missing()
+        errors.append(weakref.ref(error))
+        raise error
+
+    collector = DiskCollector([Disk("/x", "/x")], time.monotonic, statvfs=statvfs)
+    others = threading.enumerate()
+    gc.disable()
+    try:
+        faults = [collector.collect(time.monotonic() + 5).filesystems[0].fault for _ in range(9)]
+        collector.close()
+        for thread in threading.enumerate():
+            if thread not in others:
+                thread.join(30)
+        kept = [error for error in errors if error() is not None]
+    finally:
+        gc.enable()
+
+    assert faults == ["missing"] * 9
+    assert kept == []
 
 
 def test_the_deepest_last_mount_holds_a_path() -> None:

@@ -160,6 +160,19 @@ def test_dependencies(service: str, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("service", "severity", "answer"),
+    [("db", "P1", Reason.DEPENDENCY_FIRING), ("db", "P2", None), ("cache", "P1", None)],
+)
+def test_a_fault_of_a_dependency_that_is_not_told_yet_blocks_too(
+    service: str, severity: str, answer: Answer
+) -> None:
+    """A client is often told of sooner than what it needs, and restarting it mends nothing."""
+    labels = {"alertname": "Any", "service": service, "severity": severity}
+    state = AlertState((FIRES,), 1.0, pending=(FiringAlert(labels, START),))
+    assert says(guards.dependencies, a_case(state=state)) is answer
+
+
+@pytest.mark.parametrize(
     ("severity", "answer"),
     [
         ("P0", Reason.DEPENDENCY_FIRING),
