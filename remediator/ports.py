@@ -132,7 +132,8 @@ class AlertState:
     them yet. `notified` is what Alertmanager holds; None when it cannot be asked. `running`
     holds services, `probes` probe targets: whether each is well; who is in neither is unknown.
     `steady`: the data had no gap lately; after one an alert is gone for a while although its
-    fault is not.
+    fault is not. `sees`: whether the exporter reaches anything over the network; None when it
+    looks at too little to tell.
     """
 
     firing: tuple[FiringAlert, ...]
@@ -143,6 +144,7 @@ class AlertState:
     probes: Mapping[str, bool] = field(default_factory=dict)
     steady: bool = True
     pending: tuple[FiringAlert, ...] = ()
+    sees: bool | None = None
 
 
 class Alerts(Protocol):

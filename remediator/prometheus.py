@@ -19,6 +19,9 @@ from remediator.alerts import MINOR, OWN_WORDS
 from remediator.ports import AlertState, FiringAlert, Transient
 
 _TIMEOUT_SECONDS = 3.0
+# What the exporter asks over the network; one or two that fail are as likely down themselves.
+_LOOKS = ("nginx_up", "pg_up", "probe_success", "redis_up")
+_LEAST_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class Prometheus:
         job = f"up{{job={quoted(self._freshness_job)}}}"
         age = self.query(f"time() - max(timestamp({job}) and {job} == 1)")
         alerts = self._ask("/api/v1/alerts", {}, _Alerts).alerts
-        found = self.query('compose_service_state{state="running"} or probe_success')
+        looks = f'{{__name__=~"{"|".join(_LOOKS)}"}}'
+        found = self.query(f'compose_service_state{{state="running"}} or {looks}')
         return AlertState(
             firing=_in_state(alerts, "firing"),
             data_age_seconds=age[0].value if age and math.isfinite(age[0].value) else None,
@@ -103,6 +107,7 @@ class Prometheus:
             probes=_well(found, "target", "probe_success"),
             steady=self._steady(job),
             pending=_in_state(alerts, "pending"),
+            sees=_sees(found),
         )
 
     def _steady(self, job: str) -> bool:
@@ -177,6 +182,11 @@ def _well(samples: Iterable[Sample], label: str, name: str) -> dict[str, bool]:
             key = sample.labels[label]
             well[key] = well.get(key, True) and sample.value == 1
     return well
+
+
+def _sees(samples: Iterable[Sample]) -> bool | None:
+    looks = [s.value == 1 for s in samples if s.labels.get("__name__") in _LOOKS]
+    return any(looks) if len(looks) >= _LEAST_LOOKS else None
 
 
 def _data(response: httpx.Response) -> Any:  # noqa: ANN401 - checked by the caller's model

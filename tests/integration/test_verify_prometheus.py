@@ -87,6 +87,24 @@ def test_alerts_are_told_with_all_their_labels_by_their_state(monitoring: Monito
     assert 0 <= state.data_age_seconds < 5
 
 
+def test_an_exporter_that_reaches_nothing_is_known_by_all_its_looks(
+    monitoring: Monitoring,
+) -> None:
+    def looks(**ups: int) -> None:
+        named = "".join(f'{name}{{service="{name}"}} {up}\n' for name, up in ups.items())
+        probe = f'probe_success{{target="site",service="nginx"}} {ups["pg_up"]}\n'
+        monitoring.exporter.metrics = states(worker="running") + named + probe
+
+    assert monitoring.prometheus.now().sees is None
+    looks(pg_up=0)
+    until(lambda: "site" in monitoring.prometheus.now().probes)
+    assert monitoring.prometheus.now().sees is None, "two are too few to tell"
+    looks(pg_up=0, redis_up=0)
+    until(lambda: monitoring.prometheus.now().sees is False)
+    looks(pg_up=0, redis_up=1)
+    until(lambda: monitoring.prometheus.now().sees is True)
+
+
 def test_data_of_an_exporter_that_is_down_has_no_age(monitoring: Monitoring) -> None:
     monitoring.exporter.metrics = None
     until(lambda: monitoring.prometheus.now().data_age_seconds is None)

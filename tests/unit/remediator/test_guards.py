@@ -160,6 +160,24 @@ def test_dependencies(service: str, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sees", "running", "answer"),
+    [
+        (True, {}, None),
+        (None, {}, None),
+        (False, {}, Reason.EXPORTER_BLIND),
+        (False, {"web": True}, Reason.EXPORTER_BLIND),
+        (False, {"web": False}, None),
+    ],
+)
+def test_who_sees_nothing_judges_only_what_the_engine_says(
+    *, sees: bool | None, running: dict[str, bool], answer: Answer
+) -> None:
+    state = AlertState((FIRES,), 1.0, running=running, sees=sees)
+    assert says(guards.sighted, a_case(state=state)) is answer
+    assert says(guards.sighted, a_case(state=None)) is Reason.PROMETHEUS_UNREACHABLE
+
+
+@pytest.mark.parametrize(
     ("service", "severity", "answer"),
     [("db", "P1", Reason.DEPENDENCY_FIRING), ("db", "P2", None), ("cache", "P1", None)],
 )
