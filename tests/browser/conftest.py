@@ -34,14 +34,19 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 class Served:
-    """The console at `url`; `site.loop` is the remediator behind it."""
+    """The console at `url`; `site.loop` is the remediator behind it.
 
-    def __init__(self, folder: Path) -> None:
+    `shared_as`: its name on a journal that others share.
+    """
+
+    def __init__(self, folder: Path, shared_as: str = "") -> None:
         accounts = folder / "accounts.yml"
         accounts.write_text(ACCOUNTS)
         section = ConsoleSection(accounts_file=str(accounts))
         policy = a_policy(mode=Mode.APPROVE)
-        self.site = Site(folder / "state.sqlite", policy, section, has_rota=True)
+        self.site = Site(
+            folder / "state.sqlite", policy, section, has_rota=True, shared_as=shared_as
+        )
         self.site.rota = a_rota()
         self.loop = self.site.loop
         self.port = free_port()

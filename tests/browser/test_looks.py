@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, StorageState
 
+from remediator.journal import Lease
 from remediator.ports import Check, Done
 from remediator.runs import Decision
 from tests.browser.conftest import DESKTOP, PHONE, NewPage, Served, log_in
@@ -105,6 +106,25 @@ def test_a_page_is_accessible_and_fits(
     if look != "dark" or name == "home":
         file = screenshots / f"{name}-{look}.png"
         page.screenshot(path=file, full_page=True, clip=clip(page, viewport))
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_who_shares_the_journal_is_accessible_and_fits(
+    tmp_path: Path, new_page: NewPage, viewport: dict[str, int]
+) -> None:
+    with closing(Served(tmp_path, shared_as="remediator-1")) as served:
+        loop = served.loop
+        for name in ("remediator-2", "remediator-of-a-machine-with-a-long-name"):
+            Lease(loop.database, name).begin(loop.clock())
+        loop.pass_seconds(20)
+        loop.lease.beat(loop.clock())
+        page = new_page(served.origin, viewport=viewport, reduced_motion="reduce")
+        log_in(page, served.url, "ann")
+        page.goto(f"{served.url}/")
+        assert page.get_by_text("Remediators on this journal").is_visible()
+        assert page.get_by_text("silent").count() == 2
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it sticks out"
 
 
 def clip(page: Page, viewport: dict[str, int]) -> dict[str, float]:
