@@ -90,7 +90,15 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     )
     @functools.wraps(command)
     def with_remediator(url: str, token_file: Path, by: str, **options: object) -> None:
-        command(Remediator(url, token_file, by), **options)
+        try:
+            command(Remediator(url, token_file, by), **options)
+        except KeyError as error:
+            click.echo(
+                f"{url}: its answer lacks {error}: the remediator is of another version than this "
+                "command; take the command of its image, or look with --json",
+                err=True,
+            )
+            raise SystemExit(UNREACHABLE) from None
 
     return with_remediator
 

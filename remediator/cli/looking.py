@@ -102,7 +102,7 @@ def _head(story: Json) -> Iterator[str]:
     yield f"Incident {story['id']} {how}: {plain(story['target'])}, {plain(story['runbook'])}"
     yield f"  opened {clock(story['opened_at'])}, closed {clock(story['closed_at'])}"
     yield f"  now: {plain(story['now']['detail'], 300)}"
-    if story["worked_on_by"]:
+    if story.get("worked_on_by"):
         yield f"  worked on by {plain(story['worked_on_by'])}"
     if story["acknowledged"]:
         said = story["acknowledged"]

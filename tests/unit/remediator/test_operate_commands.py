@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
+from remediator.cli.asking import Remediator
 from remediator.main import main
 from remediator.policy import Mode
 from remediator.ports import Check
@@ -93,6 +94,18 @@ def test_an_incident_is_shown_acknowledged_and_told_as_a_post_mortem(
         2,
         "the remediator says 404: There is no incident 7.\n",
     )
+
+
+def test_an_answer_of_another_version_is_no_traceback(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.loop.told(FULL)
+    site.loop.turn()
+    monkeypatch.setattr(Remediator, "get", lambda *_: {"id": 1, "severity": "P1"})
+    result = CliRunner().invoke(main, ["show", "1", "--token-file", str(tmp_path / "token")])
+    assert result.exit_code == 2
+    assert "its answer lacks 'state'" in result.stderr
+    assert "another version" in result.stderr
 
 
 def test_what_labels_say_does_not_steer_the_terminal(site: Site, command: Command) -> None:
