@@ -209,7 +209,7 @@ class Suite:
         patterns = re.findall(r'alertname=~"([^"]+)"', text)
         words = _words(text)
         names = {name_of(rule) for rule in rules_of(self._rules)}
-        if re.search(r"ALERTS\{(?![^}]*alertname)", text):
+        if re.search(r"\bALERTS\b(?!\{[^}]*alertname)", text):
             return names
         return {
             name for name in names if name in words or any(re.fullmatch(p, name) for p in patterns)
