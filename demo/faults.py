@@ -185,7 +185,7 @@ def _mended(fault: Fault, incident: dict[str, Any], struck: datetime) -> list[Me
             acted=after(run["steps"][0]["intent_at"]),
             done=after(step["outcome_at"]),
             verified=after(run["verified_at"]),
-            summary=run["steps"][0]["summary"],
+            summary="; ".join(step["summary"] for step in run["steps"]),
         )
     ]
 

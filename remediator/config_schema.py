@@ -136,7 +136,7 @@ class TargetSection(StackSection):
     probes: list[Name] = Field(default_factory=list)
     """The exporter's probes that say whether it is healthy."""
     depends_on: list[Name] = Field(default_factory=list)
-    """While an alert of more than severity P2 fires on one of these, nothing is done here."""
+    """While an alert of P0 or P1 fires or is pending on one of these, nothing is done here."""
     redis: RedisSection | None = None
     """For the flush actions."""
     address: PostgresSection | None = None

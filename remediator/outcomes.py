@@ -46,6 +46,7 @@ class Reason(StrEnum):
     MODE_OBSERVE = "mode_observe"
     PROMETHEUS_UNREACHABLE = "prometheus_unreachable"
     DATA_STALE = "data_stale"
+    EXPORTER_BLIND = "exporter_blind"
     NOT_FIRING = "not_firing"
     TOO_YOUNG = "too_young"
     TOO_OLD = "too_old"
@@ -91,6 +92,7 @@ BLOCKING = (
     Reason.MODE_OBSERVE,
     Reason.PROMETHEUS_UNREACHABLE,
     Reason.DATA_STALE,
+    Reason.EXPORTER_BLIND,
     Reason.NOT_FIRING,
     Reason.TOO_YOUNG,
     Reason.TOO_OLD,

@@ -125,13 +125,15 @@ class NotifiedAlert:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """What Prometheus says at one moment: all firing alerts, and how old its newest data is.
+    """What Prometheus says at one moment: its alerts, and how old its newest data is.
 
-    `lately` are the services with an alert that fires or did so a moment ago: their clients
-    may not have found back to them yet. `notified` is what Alertmanager holds; None when it
-    cannot be asked. `running` holds services, `probes` probe targets: whether each is well;
-    who is in neither is unknown. `steady`: the data had no gap lately; after one an alert is
-    gone for a while although its fault is not.
+    `pending`: their fault is seen, but not for long enough to fire. `lately` are the services
+    with an alert that fires or did so a moment ago: their clients may not have found back to
+    them yet. `notified` is what Alertmanager holds; None when it cannot be asked. `running`
+    holds services, `probes` probe targets: whether each is well; who is in neither is unknown.
+    `steady`: the data had no gap lately; after one an alert is gone for a while although its
+    fault is not. `sees`: whether the exporter reaches anything over the network; None when it
+    looks at too little to tell.
     """
 
     firing: tuple[FiringAlert, ...]
@@ -141,6 +143,8 @@ class AlertState:
     running: Mapping[str, bool] = field(default_factory=dict)
     probes: Mapping[str, bool] = field(default_factory=dict)
     steady: bool = True
+    pending: tuple[FiringAlert, ...] = ()
+    sees: bool | None = None
 
 
 class Alerts(Protocol):

@@ -19,6 +19,9 @@ from remediator.alerts import MINOR, OWN_WORDS
 from remediator.ports import AlertState, FiringAlert, Transient
 
 _TIMEOUT_SECONDS = 3.0
+# What the exporter asks over the network; one or two that fail are as likely down themselves.
+_LOOKS = ("nginx_up", "pg_up", "probe_success", "redis_up")
+_LEAST_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Prometheus:
         self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
 
     def now(self) -> AlertState:
-        """All firing alerts. `data_age_seconds` None: no target of the job is up.
+        """All alerts. `data_age_seconds` None: no target of the job is up.
 
         A sample of a target that is down is fresh too, but its alerts' data is not: what the
         exporter no longer says looks like an alert that has cleared.
@@ -94,18 +97,17 @@ class Prometheus:
         job = f"up{{job={quoted(self._freshness_job)}}}"
         age = self.query(f"time() - max(timestamp({job}) and {job} == 1)")
         alerts = self._ask("/api/v1/alerts", {}, _Alerts).alerts
-        found = self.query('compose_service_state{state="running"} or probe_success')
+        looks = f'{{__name__=~"{"|".join(_LOOKS)}"}}'
+        found = self.query(f'compose_service_state{{state="running"}} or {looks}')
         return AlertState(
-            firing=tuple(
-                FiringAlert(labels=alert.labels, active_at=_utc(alert.activeAt))
-                for alert in alerts
-                if alert.state == "firing"
-            ),
+            firing=_in_state(alerts, "firing"),
             data_age_seconds=age[0].value if age and math.isfinite(age[0].value) else None,
             lately=self._lately(),
             running=_well(found, "service", "compose_service_state"),
             probes=_well(found, "target", "probe_success"),
             steady=self._steady(job),
+            pending=_in_state(alerts, "pending"),
+            sees=_sees(found),
         )
 
     def _steady(self, job: str) -> bool:
@@ -164,6 +166,14 @@ def quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _in_state(alerts: Iterable[_Alert], state: str) -> tuple[FiringAlert, ...]:
+    return tuple(
+        FiringAlert(labels=alert.labels, active_at=_utc(alert.activeAt))
+        for alert in alerts
+        if alert.state == state
+    )
+
+
 def _well(samples: Iterable[Sample], label: str, name: str) -> dict[str, bool]:
     """Label value -> whether all of its series of this name are 1."""
     well: dict[str, bool] = {}
@@ -172,6 +182,11 @@ def _well(samples: Iterable[Sample], label: str, name: str) -> dict[str, bool]:
             key = sample.labels[label]
             well[key] = well.get(key, True) and sample.value == 1
     return well
+
+
+def _sees(samples: Iterable[Sample]) -> bool | None:
+    looks = [s.value == 1 for s in samples if s.labels.get("__name__") in _LOOKS]
+    return any(looks) if len(looks) >= _LEAST_LOOKS else None
 
 
 def _data(response: httpx.Response) -> Any:  # noqa: ANN401 - checked by the caller's model

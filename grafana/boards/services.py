@@ -79,7 +79,7 @@ WHAT_IS_WRONG = (
         "The best state among the service's containers; missing when it has none.",
         query(STATE, "{{service}}"),
         texts=STATE_WORDS,
-        explains=["ServiceDown", "ServiceRestarting"],
+        explains=["ServiceDown", "ServiceHalted", "ServiceRestarting"],
     ),
     timeline(
         (6, "Health checks"),

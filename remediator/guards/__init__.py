@@ -23,6 +23,7 @@ from remediator.guards.monitoring import (
     firing_age,
     fresh_data,
     not_muted,
+    sighted,
     still_firing,
     storm_brake,
     storm_now,
@@ -50,6 +51,7 @@ GUARDS: tuple[tuple[str, Guard], ...] = (
     ("kill_switch", kill_switch),
     ("mode", mode),
     ("fresh_data", fresh_data),
+    ("sighted", sighted),
     ("still_firing", still_firing),
     ("firing_age", firing_age),
     ("not_muted", not_muted),
@@ -82,6 +84,7 @@ CALLS_HUMAN_AFTER: Mapping[Reason, timedelta] = {
     # Nobody can tell; a moment of that is normal.
     Reason.PROMETHEUS_UNREACHABLE: timedelta(minutes=2),
     Reason.DATA_STALE: timedelta(minutes=2),
+    Reason.EXPORTER_BLIND: timedelta(minutes=2),
     Reason.ALERTMANAGER_UNREACHABLE: timedelta(minutes=2),
     Reason.NOT_NOTIFIED: timedelta(minutes=2),
     # It would do harm, or help nobody.

@@ -25,12 +25,26 @@ def concurrency(case: Case) -> Allowed | Blocked:
     """One disruption at a time: two at once hide from each other what they do."""
     if case.plan.runbook.risk is Risk.SAFE:
         return Allowed("a safe entry disturbs no other")
-    active = [run for run in case.past if run.state in ACTIVE and _disturbs(run, case)]
+    active = [
+        run
+        for run in case.past
+        if run.state in ACTIVE and _disturbs(run, case) and not _waits_for_us(run, case)
+    ]
     most = case.policy.concurrency
     if len(active) < most:
         return Allowed(f"{len(active)} of {most} runs at once")
     where = ", ".join(f"run {run.run_id} on {run.target}" for run in active)
     return Blocked(Reason.TOO_MANY_RUNS, f"{where}; at most {most} at once")
+
+
+def _waits_for_us(run: PastRun, case: Case) -> bool:
+    """It is done, and cannot be proven before what it needs is mended: two would wait in a ring."""
+    target = case.policy.topology.get(run.target)
+    return (
+        run.state is State.VERIFYING
+        and target is not None
+        and case.plan.target.key in target.depends_on
+    )
 
 
 def cooldown(case: Case) -> Allowed | Blocked:

@@ -23,6 +23,20 @@ def fresh_data(case: Case) -> Allowed | Blocked:
     return Allowed(f"the newest data is {max(age, 0):.0f} s old")
 
 
+def sighted(case: Case) -> Allowed | Blocked:
+    """An exporter that lost its network calls everything down, and everything may be well."""
+    if by_order := ordered(case, "it is no matter what the exporter sees"):
+        return by_order
+    if case.state is None:
+        return BLIND
+    if case.state.sees is not False:
+        return Allowed("the exporter reaches something over the network")
+    if case.state.running.get(case.plan.target.key) is False:
+        return Allowed("the exporter reaches nothing, but the engine says that this is down")
+    told = "the exporter reaches nothing over the network: what it calls down may be well"
+    return Blocked(Reason.EXPORTER_BLIND, told)
+
+
 def still_firing(case: Case) -> Allowed | Blocked:
     if by_order := ordered(case, "no alert needs to fire"):
         return by_order
@@ -80,10 +94,13 @@ def dependencies(case: Case) -> Allowed | Blocked:
         return Allowed("the target depends on nothing")
     if case.state is None:
         return BLIND
-    for alert in case.state.firing:
-        if alert.labels.get("service") in needed and explains(alert.labels):
-            name, service = alert.labels.get("alertname"), alert.labels["service"]
-            return Blocked(Reason.DEPENDENCY_FIRING, f"{name} fires on {service}: mend that first")
+    # Pending too: the fault of a dependency is often told later than what it does to its clients.
+    for alerts, does in ((case.state.firing, "fires"), (case.state.pending, "is pending")):
+        for alert in alerts:
+            if alert.labels.get("service") in needed and explains(alert.labels):
+                name, service = alert.labels.get("alertname"), alert.labels["service"]
+                detail = f"{name} {does} on {service}: mend that first"
+                return Blocked(Reason.DEPENDENCY_FIRING, detail)
     for service in needed:
         if service in case.state.lately:
             detail = f"an alert on {service} has just ended: the target may find back by itself"

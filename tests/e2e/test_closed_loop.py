@@ -60,9 +60,30 @@ def silence_of(service: str) -> dict[str, object]:
 
 
 def blocks(world: World, target: str) -> set[str]:
-    """The reasons for which guards hold the newest run on a target."""
-    runs = [run for i in incidents(world) if i["target"] == target for run in i["runs"]]
+    """The reasons for which guards hold the last run of the newest incident of a target."""
+    runs = next((i["runs"] for i in incidents(world) if i["target"] == target), [])
     return {guard["reason"] for run in runs[-1:] for guard in run["guards"] if guard["reason"]}
+
+
+@pytest.mark.timeout(400)
+def test_an_exporter_that_lost_its_network_restarts_nothing(world: World) -> None:
+    """It calls everything down, and everything serves."""
+    until(lambda: quiet(world), "the stack to be quiet")
+    engine = docker.from_env()
+    postgres = engine.containers.get(world.container("postgres"))
+    started_at = postgres.attrs["State"]["StartedAt"]
+    exporter, network = f"{world.stack}-monitoring-exporter-1", engine.networks.get(world.network)
+
+    network.disconnect(exporter)
+    try:
+        until(lambda: "exporter_blind" in blocks(world, "postgres"), "a run that is held back")
+        assert serving(world)
+    finally:
+        network.connect(exporter, aliases=["exporter"])
+
+    until(lambda: quiet(world), "the exporter to see again")
+    postgres.reload()
+    assert postgres.attrs["State"]["StartedAt"] == started_at
 
 
 @pytest.mark.timeout(400)

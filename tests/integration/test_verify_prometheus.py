@@ -71,18 +71,38 @@ def monitoring(server: tuple[TextExporter, str]) -> Iterator[Monitoring]:
         yield found
 
 
-def test_only_firing_alerts_are_told_with_all_their_labels(monitoring: Monitoring) -> None:
+def test_alerts_are_told_with_all_their_labels_by_their_state(monitoring: Monitoring) -> None:
     began = now()
     monitoring.exporter.metrics = states(worker="exited", cache="running")
     until(lambda: monitoring.firing() == ["worker"])
     state = monitoring.prometheus.now()
-    (alert,) = state.firing  # Pending is pending for an hour
+    (alert,) = state.firing
+    (for_an_hour,) = state.pending
+    assert for_an_hour.labels["alertname"] == "Pending"
     assert alert.labels == {name: value for name, value in ALERT.items() if name != "stack"} | {
         "instance": monitoring.exporter.url.removeprefix("http://")
     }
     assert began <= alert.active_at <= now()
     assert state.data_age_seconds is not None
     assert 0 <= state.data_age_seconds < 5
+
+
+def test_an_exporter_that_reaches_nothing_is_known_by_all_its_looks(
+    monitoring: Monitoring,
+) -> None:
+    def looks(**ups: int) -> None:
+        named = "".join(f'{name}{{service="{name}"}} {up}\n' for name, up in ups.items())
+        probe = f'probe_success{{target="site",service="nginx"}} {ups["pg_up"]}\n'
+        monitoring.exporter.metrics = states(worker="running") + named + probe
+
+    assert monitoring.prometheus.now().sees is None
+    looks(pg_up=0)
+    until(lambda: "site" in monitoring.prometheus.now().probes)
+    assert monitoring.prometheus.now().sees is None, "two are too few to tell"
+    looks(pg_up=0, redis_up=0)
+    until(lambda: monitoring.prometheus.now().sees is False)
+    looks(pg_up=0, redis_up=1)
+    until(lambda: monitoring.prometheus.now().sees is True)
 
 
 def test_data_of_an_exporter_that_is_down_has_no_age(monitoring: Monitoring) -> None:

@@ -196,12 +196,16 @@ class Auditor:
         for other in under_way:
             if other.target in {target.key} | target.excludes:
                 self._broken(f"{other.step} is under way on {other.target}")
-        runs = self._active("runbook, target")
-        for _, key in runs:
+        runs = self._active("runbook, target, state")
+        for _, key, _ in runs:
             if key in target.excludes:
                 self._broken(f"works on {target.key} while a run works on {key}")
         disturbing = [
-            (name, key) for name, key in runs if self.policy.runbooks[name].risk is not Risk.SAFE
+            (name, key)
+            for name, key, state in runs
+            if self.policy.runbooks[name].risk is not Risk.SAFE
+            # What is done and only waits for this target hides nothing from it.
+            and not (state == State.VERIFYING and target.key in NEEDS.get(key, ()))
         ]
         if book.risk is not Risk.SAFE and len(disturbing) > self.policy.concurrency:
             self._broken(f"{len(disturbing)} disturbing runs at once: {disturbing}")
@@ -240,11 +244,11 @@ class Auditor:
         state = seen.state
         if state is None:
             raise AssertionError("looked at before")
-        for alert in state.firing:
-            if alert.labels["service"] in NEEDS.get(target.key, ()):
-                self._broken(f"{alert.labels} fires, which {target.key} needs")
-            if alert.labels["alertname"] in book.unless_firing:
-                self._broken(f"{alert.labels} fires, which {book.id} waits for")
+        told = (*state.firing, *state.pending)
+        if broken := [a.labels for a in told if a.labels["service"] in NEEDS.get(target.key, ())]:
+            self._broken(f"{target.key} needs what is broken: {broken}")
+        if others := [a for a in state.firing if a.labels["alertname"] in book.unless_firing]:
+            self._broken(f"{others} fire, which {book.id} waits for")
         if set(NEEDS.get(target.key, ())) & state.lately:
             self._broken("what it needs has just come back")
         if self._storms.is_one(seen, beside=target.key):

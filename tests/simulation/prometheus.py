@@ -59,15 +59,19 @@ class Prometheus:
             raise Transient("cannot ask Prometheus; see that it runs")
         running = {} if self._running is None else dict(self._running)
         return AlertState(
-            firing=tuple(
-                FiringAlert(labels_of(symptom), START + timedelta(seconds=alert.active_at))
-                for symptom, alert in self.alerts.items()
-                if alert.fired_at is not None
-            ),
+            firing=self._told(pending=False),
             data_age_seconds=self.data_age(),
             lately=frozenset(s for s, t in self._ended.items() if self.world.seconds - t < SETTLE)
             | {s for (_, s), alert in self.alerts.items() if alert.fired_at is not None},
             running=running,
+            pending=self._told(pending=True),
+        )
+
+    def _told(self, *, pending: bool) -> tuple[FiringAlert, ...]:
+        return tuple(
+            FiringAlert(labels_of(symptom), START + timedelta(seconds=alert.active_at))
+            for symptom, alert in self.alerts.items()
+            if (alert.fired_at is None) is pending
         )
 
     def query(self, expr: str) -> tuple[Sample, ...]:

@@ -32,6 +32,7 @@ class Monitoring(FakeAlerts):
     others: tuple[FiringAlert, ...] = ()
     running: Mapping[str, bool] = field(default_factory=dict)
     probes: Mapping[str, bool] = field(default_factory=dict)
+    sees: bool | None = None
 
     @override
     def now(self) -> AlertState:
@@ -43,6 +44,7 @@ class Monitoring(FakeAlerts):
             notified=notified,
             running=self.running,
             probes=self.probes,
+            sees=self.sees,
         )
 
 
@@ -93,6 +95,12 @@ def observed(path: Path) -> Loop:
 def stale(path: Path) -> Loop:
     loop = a_scene(path)
     loop.alerts.data_age_seconds = 46
+    return loop
+
+
+def blind(path: Path) -> Loop:
+    loop = a_scene(path)
+    monitoring(loop).sees = False
     return loop
 
 
@@ -212,6 +220,7 @@ SCENES: Mapping[str, tuple[Scene, Reason]] = {
     "kill_switch": (paused, Reason.PAUSED),
     "mode": (observed, Reason.MODE_OBSERVE),
     "fresh_data": (stale, Reason.DATA_STALE),
+    "sighted": (blind, Reason.EXPORTER_BLIND),
     "still_firing": (cleared, Reason.NOT_FIRING),
     "firing_age": (young, Reason.TOO_YOUNG),
     "not_muted": (silenced, Reason.SILENCED),

@@ -160,6 +160,37 @@ def test_dependencies(service: str, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sees", "running", "answer"),
+    [
+        (True, {}, None),
+        (None, {}, None),
+        (False, {}, Reason.EXPORTER_BLIND),
+        (False, {"web": True}, Reason.EXPORTER_BLIND),
+        (False, {"web": False}, None),
+    ],
+)
+def test_who_sees_nothing_judges_only_what_the_engine_says(
+    *, sees: bool | None, running: dict[str, bool], answer: Answer
+) -> None:
+    state = AlertState((FIRES,), 1.0, running=running, sees=sees)
+    assert says(guards.sighted, a_case(state=state)) is answer
+    assert says(guards.sighted, a_case(state=None)) is Reason.PROMETHEUS_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("service", "severity", "answer"),
+    [("db", "P1", Reason.DEPENDENCY_FIRING), ("db", "P2", None), ("cache", "P1", None)],
+)
+def test_a_fault_of_a_dependency_that_is_not_told_yet_blocks_too(
+    service: str, severity: str, answer: Answer
+) -> None:
+    """A client is often told of sooner than what it needs, and restarting it mends nothing."""
+    labels = {"alertname": "Any", "service": service, "severity": severity}
+    state = AlertState((FIRES,), 1.0, pending=(FiringAlert(labels, START),))
+    assert says(guards.dependencies, a_case(state=state)) is answer
+
+
+@pytest.mark.parametrize(
     ("severity", "answer"),
     [
         ("P0", Reason.DEPENDENCY_FIRING),

@@ -23,7 +23,7 @@ from remediator.runs import (
     PastRun,
 )
 from remediator.windows import Window
-from tests.builders import DOWN, START, a_policy, a_runbook
+from tests.builders import DB_DOWN, DOWN, START, a_policy, a_runbook
 
 POLICY = a_policy()
 Answer = Reason | None
@@ -277,6 +277,22 @@ def test_a_stand_in_that_is_worked_on_does_not_count() -> None:
 
 def a_run(target: str, runbook: str = "restart", state: State = State.EXECUTING) -> PastRun:
     return PastRun(7, runbook, target, state, START - MINUTE, None)
+
+
+@pytest.mark.parametrize(
+    ("target", "state", "answer"),
+    [
+        ("web", State.VERIFYING, None),
+        ("web", State.EXECUTING, Reason.TOO_MANY_RUNS),
+        ("cache", State.VERIFYING, Reason.TOO_MANY_RUNS),
+    ],
+)
+def test_what_is_only_to_be_proven_never_keeps_its_dependency_waiting(
+    target: str, state: State, answer: Answer
+) -> None:
+    plan = Plan(POLICY.runbooks["restart-db"], POLICY.topology["db"], DB_DOWN)
+    case = a_case(plan=plan, past=(a_run(target, state=state),))
+    assert reason(guards.concurrency(case)) is answer
 
 
 @pytest.mark.parametrize(
