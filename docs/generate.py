@@ -30,7 +30,14 @@ from exporter.config_web import WebConfig
 from exporter.families.metric import Metric
 from remediator.actions import ACTIONS
 from remediator.config import load_config
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, OncallGauges, RunGauges
+from remediator.metrics import (
+    BreakerGauges,
+    MaintenanceGauges,
+    Metrics,
+    OncallGauges,
+    RunGauges,
+    SharingGauges,
+)
 from remediator.rota_file import RotaFile
 
 REPO = Path(__file__).resolve().parents[1]
@@ -131,6 +138,7 @@ def remediator_families() -> list[Family]:
     registry = own.registry
     registry.register(RunGauges(Nothing(), config.policy.topology))  # type: ignore[arg-type]
     registry.register(MaintenanceGauges(config.policy.topology))
+    registry.register(SharingGauges(tuple, int, lambda: datetime.now(UTC)))
     registry.register(BreakerGauges(config.policy, tuple))
     registry.register(OncallGauges(RotaFile(ONCALL).rota, lambda: datetime.now(UTC)))
     families = {family.name: family for family in registry.collect()}

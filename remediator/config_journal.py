@@ -16,7 +16,13 @@ from remediator.durations import Seconds
 _URL = re.compile(r"postgres(ql)?://[^\s:@/?#]+@[^\s@/?#]+/[^\s@/?#:]+(\?[^\s#]*)?")
 
 
-def _without_a_password(url: str) -> str:
+def is_url(text: str) -> bool:
+    """Or else a file."""
+    return text.startswith(("postgres://", "postgresql://"))
+
+
+def without_a_password(url: str) -> str:
+    """Errors: ValueError."""
     if _URL.fullmatch(url) is None or "password=" in url:  # which is not shown: it may hold one
         raise ValueError(
             "must look like postgresql://<user>@<host>:<port>/<database>, without a password, "
@@ -25,7 +31,7 @@ def _without_a_password(url: str) -> str:
     return url
 
 
-JournalUrl = Annotated[str, AfterValidator(_without_a_password)]
+JournalUrl = Annotated[str, AfterValidator(without_a_password)]
 
 
 class JournalSection(Section):

@@ -120,12 +120,15 @@ def _seconds(text: str | None) -> int | None:
 
 @dataclass(slots=True)
 class IssueWriter:
-    """`turn` decides on what has closed, and writes what is due."""
+    """`turn` decides on what has closed, and writes what is due.
+
+    `page_of`: where people find an incident.
+    """
 
     issues: Issues
     records: Records
     github: Github
-    external_url: str
+    page_of: Callable[[int], str]
     clock: Callable[[], datetime]
     _quiet_until: datetime = field(default=datetime.min.replace(tzinfo=UTC))
 
@@ -177,9 +180,9 @@ class IssueWriter:
         found = self.github.find(first_line, f"{story['opened_at'][:19]}Z")
         if found is not None:
             return found
-        url = f"{self.external_url.rstrip('/')}/api/v1/incidents/{incident_id}/postmortem"
         room = MAX_BODY_CHARS - len(first_line) - 1
-        body = f"{first_line}\n{postmortem.render(story, url, room)}"
+        page = self.page_of(incident_id)
+        body = f"{first_line}\n{postmortem.render(story, page, room)}"
         return self.github.create(
             postmortem.title_of(story, postmortem.deserves_issue(story) or "recurred"), body
         )

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from remediator.alarm import JournalAlarm
 from remediator.config import Config
-from remediator.journal import Calls, Database, Intake, Lease, Orders, Records, RunLog
+from remediator.journal import Calls, Database, Intake, Lease, Orders, Records, RunLog, Sharer
 from remediator.journal.opening import name_in, open_journal
 from remediator.journal.shared_clock import SharedClock
 from remediator.killswitch import KillSwitch
-from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges
+from remediator.metrics import BreakerGauges, MaintenanceGauges, Metrics, RunGauges, SharingGauges
 from remediator.notify import AlertmanagerPager
 from remediator.runs import Change
 from remediator.sharing import Sharing
@@ -88,8 +89,15 @@ def opened(
         )
         metrics.registry.register(RunGauges(journal.records, config.policy.topology))
         metrics.registry.register(MaintenanceGauges(config.policy.topology))
+        sharers = partial(_sharers, lease, clock) if shared is not None else None
+        open_incidents = journal.records.open_incidents
+        metrics.registry.register(SharingGauges(sharers, open_incidents, clock))
         metrics.registry.register(BreakerGauges(config.policy, lambda: journal.runs.past(clock())))
         yield journal
+
+
+def _sharers(lease: Lease, clock: Callable[[], datetime]) -> tuple[Sharer, ...]:
+    return lease.sharers(clock())
 
 
 def sharing_of(

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from remediator.journal import Orders
-from remediator.runs import Pause
+from remediator.runs import Pause, Via
 
 FILE, ENVIRONMENT, API = "file", "environment", "api"
 VARIABLE = "STACKMEDIC_PAUSED"
@@ -26,7 +26,7 @@ class KillSwitch:
     """`file` stands beside the state file; whatever it holds is the reason.
 
     `name` is this remediator's in a shared journal: each tells of its own file and environment,
-    and all are paused by any.
+    and all are paused by any. `via`: where a human orders through this one.
     """
 
     file: Path | None
@@ -34,6 +34,7 @@ class KillSwitch:
     orders: Orders
     clock: Callable[[], datetime]
     name: str = ""
+    via: Via | None = None
 
     def paused(self) -> str | None:
         """Why nothing may begin, for a human; None when it may. Errors: JournalUnavailable."""
@@ -60,7 +61,7 @@ class KillSwitch:
 
     def pause(self, reason: str, by: str, until: datetime | None) -> None:
         """By the API. Errors: JournalUnavailable."""
-        self.orders.pause(Pause(API, reason, by, self.clock(), until))
+        self.orders.through(self.via).pause(Pause(API, reason, by, self.clock(), until))
         log.warning("paused by %s: %s", by, reason)
 
     def resume(self, by: str) -> bool:
@@ -68,8 +69,9 @@ class KillSwitch:
 
         Errors: JournalUnavailable.
         """
-        ended = self.orders.resume(API, by, self.clock())
-        if self.orders.forget_pauses_of_the_dead(by, self.clock()) or ended:
+        orders = self.orders.through(self.via)
+        ended = orders.resume(API, by, self.clock())
+        if orders.forget_pauses_of_the_dead(by, self.clock()) or ended:
             log.warning("resumed by %s", by)
         return ended
 

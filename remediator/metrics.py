@@ -5,7 +5,7 @@ words of `remediator/outcomes.py`. The gauges of runs are read from the journal 
 a journal that cannot be read leaves them out, because nobody can tell then.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from remediator import breaker, maintenance
-from remediator.journal import JournalUnavailable, Opened, Records
+from remediator.journal import JournalUnavailable, Opened, Presence, Records, Sharer
 from remediator.oncall import Rota
 from remediator.outcomes import BLOCKING, Reason, State
 from remediator.planner import ACCEPTED
@@ -250,6 +250,58 @@ class RunGauges(Collector):
         for target in self._targets:
             family.add_metric([target], counted.get(target, 0))
         return family
+
+
+class SharingGauges(Collector):
+    """Who works on the journal, read from it at each scrape.
+
+    `sharers`: None for a journal of its own, on which this one works alone.
+    """
+
+    def __init__(
+        self,
+        sharers: Callable[[], Sequence[Sharer]] | None,
+        open_incidents: Callable[[], int],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._sharers, self._open_incidents, self._clock = sharers, open_incidents, clock
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        states = GaugeMetricFamily(
+            "remediator_sharing",
+            "Remediators that work on the journal; a silent one has said nothing for half a lease.",
+            labels=["state"],
+        )
+        silence = GaugeMetricFamily(
+            "remediator_sharing_longest_silence_seconds", "How old the oldest of their words is."
+        )
+        leads = GaugeMetricFamily(
+            "remediator_leads", "1 for the one that does what one is enough for: pruning, issues."
+        )
+        held = GaugeMetricFamily(
+            "remediator_incidents_held", "Open incidents that this remediator works on."
+        )
+        families = (states, silence, leads, held)
+        now = self._clock()
+        try:
+            sharers = self._sharers() if self._sharers is not None else (self._alone(now),)
+        except JournalUnavailable:
+            return families
+        at_work = [one for one in sharers if one.is_at_work]
+        for state in (Presence.WORKS, Presence.SILENT):
+            states.add_metric([state], sum(1 for one in at_work if one.presence is state))
+        oldest = min((one.heard_at for one in at_work), default=now)
+        silence.add_metric([], max((now - oldest).total_seconds(), 0.0))
+        own = [one for one in at_work if one.is_this]
+        leads.add_metric([], sum(1 for one in own if one.leads))
+        held.add_metric([], sum(one.incidents for one in own))
+        return families
+
+    def _alone(self, now: datetime) -> Sharer:
+        """Errors: JournalUnavailable."""
+        works_on = self._open_incidents()
+        return Sharer("", Presence.WORKS, True, True, works_on, now, now)  # noqa: FBT003
 
 
 class MaintenanceGauges(Collector):

@@ -75,10 +75,16 @@ def _summary(story: Story) -> Iterator[str]:
     yield f"- Severity: {severity(story)}"
     more = story.get("alerts_total", len(alerts))
     yield f"- Alerts: {', '.join(map(code, names)) or 'none, a human ordered it'} ({more} in all)"
+    ordered = {
+        event["detail"].get("order_id"): event["detail"]
+        for event in story["events"]
+        if event["kind"] == "run_ordered"
+    }
     for order in story.get("orders", ()):
-        yield f"- Ordered: {code(order['runbook'])} by {code(order['by'])}, {moment(order['at'])}"
+        by = f"{code(order['by'])}{_through(ordered.get(order.get('id'), {}))}"
+        yield f"- Ordered: {code(order['runbook'])} by {by}, {moment(order['at'])}"
     if said:
-        yield f"- Acknowledged: {moment(said['at'])} by {code(said['by'])}"
+        yield f"- Acknowledged: {moment(said['at'])} by {code(said['by'])}{_through(said)}"
     yield f"- Opened: {moment(story['opened_at'])}"
     if closed is None:
         yield f"- Still open: {code(status_of(story)[1])}"
@@ -86,6 +92,11 @@ def _summary(story: Story) -> Iterator[str]:
     lasted = duration_seconds(story["opened_at"], closed)
     yield f"- Closed: {moment(closed)}, after {lasted:.0f} s"
     yield f"- Outcome: {code(resolution(story))}"
+
+
+def _through(detail: Mapping[str, Any]) -> str:
+    """Where a human said it, where that is known."""
+    return f" ({code(str(detail['via']))})" if detail.get("via") else ""
 
 
 def _impact() -> Iterator[str]:

@@ -213,6 +213,18 @@ class Ending:
     hold_until: datetime | None = None
 
 
+class Via(StrEnum):
+    """Where a human ordered it."""
+
+    CONSOLE = "console"
+    API = "api"
+    COMMAND = "command"
+
+
+VIA_HEADER = "Stackmedic-Via"
+"""In which a command says to the API that it is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pause:
     """A human's order to begin nothing. `until` None: until a human ends it."""

@@ -224,6 +224,12 @@ def _incidents_url(config: Config) -> str:
     return f"{config.external_url.rstrip('/')}/{pages}/incidents"
 
 
+def page_of(config: Config, incident_id: int) -> str:
+    """With the post-mortem's draft; of the API it is the draft alone."""
+    page = f"{_incidents_url(config)}/{incident_id}"
+    return page if config.console else f"{page}/postmortem"
+
+
 def _issues(config: Config, journal: Journal, stack: ExitStack) -> Mapping[str, Callable[[], None]]:
     """A lane of its own where it is configured, and none where it is not."""
     section = config.github
@@ -233,7 +239,8 @@ def _issues(config: Config, journal: Journal, stack: ExitStack) -> Mapping[str, 
     github = Github(section.api_url, section.repository, token_file, journal.clock)
     stack.enter_context(closing(github))
     issues = Issues(journal.database)
-    writer = IssueWriter(issues, journal.records, github, config.external_url, journal.clock)
+    page = partial(page_of, config)
+    writer = IssueWriter(issues, journal.records, github, page, journal.clock)
     return {"issues": of_the_leader(journal, writer.turn)}
 
 
@@ -282,6 +289,7 @@ def _desk(config: Config, journal: Journal, metrics: Metrics, eyes: _Eyes, worke
         version=installed_version("stackmedic"),
         watchdog=journal.watchdog,
         retention=_retention(config),
+        sharers=lambda: journal.lease.sharers(journal.clock()),
     )
 
 

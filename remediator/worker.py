@@ -123,8 +123,8 @@ class Worker:
                 again = lane in self._asked_again
                 self._asked_again.discard(lane)
                 self._changed.notify_all()
-            if again:
-                self._demand(reconcile=lane == "reconcile")
+            if again:  # only this one: the others have nothing new to look at
+                self._start(lane, work, *arguments)
 
     def _look_lane(self) -> None:
         for incident in self._duties.open_incidents():

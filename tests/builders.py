@@ -259,6 +259,7 @@ def a_desk(loop: Loop, **changes: Any) -> Desk:  # noqa: ANN401 - the fields of 
         "trouble": lambda: None,
         "clock": loop.clock,
         "version": "0",
+        "sharers": lambda: loop.lease.sharers(loop.clock()),
     }
     return Desk(**fields | changes)
 

@@ -13,6 +13,7 @@ from remediator.watchdog import Watchdog
 from remediator.web import Parts, create_app
 from remediator.web.console.opening import open_gate
 from tests.builders import Loop, a_desk, a_policy
+from tests.shared_file import SharedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,10 @@ MAX_BODY = 1024 * 1024
 
 
 class Site:
-    """The application on a real journal; `woken` counts how often the worker was, by `on_wake`."""
+    """The application on a real journal; `woken` counts how often the worker was, by `on_wake`.
+
+    `shared_as`: this one's name on a journal that others share.
+    """
 
     def __init__(
         self,
@@ -37,8 +41,10 @@ class Site:
         console: ConsoleSection | None = None,
         *,
         has_rota: bool = False,
+        shared_as: str = "",
     ) -> None:
-        self.loop = Loop(path, policy=policy or a_policy())
+        shared: dict[str, Any] = {"name": shared_as, "connect": SharedFile} if shared_as else {}
+        self.loop = Loop(path, policy=policy or a_policy(), **shared)
         self.woken = 0
         self.on_wake: Callable[[], None] = lambda: None
         self.late = False

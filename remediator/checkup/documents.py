@@ -100,7 +100,7 @@ def parse(text: str, file: str) -> Marked:
             return _marked(loader, node, file)
         finally:
             loader.dispose()
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # a date like 2026-02-30
         raise Unreadable(f"{file} is not YAML: {' '.join(str(error).split())}") from error
 
 

@@ -6,7 +6,7 @@ Rule: each part is a function of the sources; none of them knows of another.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from remediator.checkup import live, own, routes, runbook, series
+from remediator.checkup import duty, live, own, routes, runbook, series
 from remediator.checkup.documents import Finding
 from remediator.checkup.sources import Sources
 
@@ -23,6 +23,8 @@ PARTS: tuple[Callable[[Sources], Iterator[Finding]], ...] = (
     series.links,
     routes.webhook,
     routes.reached,
+    duty.rota,
+    duty.accounts,
 )
 LIVE: tuple[Callable[[Sources, Path | None], Iterator[Finding]], ...] = (
     live.reachable,

@@ -66,8 +66,10 @@ def secrets_kept(sources: Sources, folder: Path | None) -> Iterator[Finding]:
     `folder`: where the files of /run/secrets lie on this machine.
     """
     for named, what in (
-        (sources.of("webhook").get("token_file"), "the token"),
-        (sources.of("journal").get("password_file"), "the journal's password"),
+        (sources.of("webhook", "token_file"), "the token"),
+        (sources.of("journal", "password_file"), "the journal's password"),
+        (sources.of("github", "token_file"), "the token of GitHub"),
+        (sources.of("console", "key_file"), "the key of the console"),
     ):
         if named.text:
             yield from _kept(named, here(named.text, folder), what)

@@ -6,7 +6,8 @@ Rule: a file that nobody named and that is not there is unchecked; one that was 
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,8 @@ SHIPPED = {
     "dashboards": ("dashboards", "../grafana/dashboards"),
     "pages": ("runbooks", "../docs/runbooks"),
     "metrics": ("metrics.md", "../docs/metrics.md"),
+    "oncall": ("oncall.yml", "../alert_rules/oncall.yml"),
+    "accounts": ("accounts.yml", "console/accounts.yml", "../console/accounts.yml"),
 }
 
 
@@ -49,6 +52,7 @@ class Rule:
 class Sources:
     """The documents; None, or empty, where there is nothing to look at."""
 
+    now: datetime
     config: Marked
     profile: Marked | None = None
     exporter: Marked | None = None
@@ -58,13 +62,15 @@ class Sources:
     dashboards: tuple[Marked, ...] = ()
     pages: frozenset[str] | None = None
     metrics: frozenset[str] | None = None
+    oncall: Marked | None = None
+    accounts: Path | None = None  # its text may hold a password, and is shown to nobody
     unchecked: tuple[str, ...] = field(default=())
 
-    def of(self, key: str) -> Marked:
+    def of(self, key: str, *deeper: str) -> Marked:
         """A top-level key of the configuration, or what the profile has in its place."""
         if self.profile is not None and key in self.profile.keys:
-            return self.profile.get(key)
-        return self.config.get(key)
+            return self.profile.get(key, *deeper)
+        return self.config.get(key, *deeper)
 
     @property
     def alerts(self) -> tuple[Rule, ...]:
@@ -76,16 +82,23 @@ class Sources:
         return {entry.get("id").text: entry for entry in self.of("runbooks").each}
 
 
-def gather(config: Path, profile: Path | None, given: dict[str, str]) -> Sources:
+def gather(config: Path, profile: Path | None, given: dict[str, str], now: datetime) -> Sources:
     """`given`: by the keys of SHIPPED, what the caller names. Errors: Unreadable."""
-    found = {key: _place(config, key, given.get(key)) for key in SHIPPED}
-    files = {key: Path(place) for key, place in found.items() if place is not None}
     document = read(config)
     if not isinstance(document.value, dict):
         raise Unreadable(f"{config} must be a mapping of keys to values")
-    return Sources(
-        config=document,
-        profile=read(profile) if profile else None,
+    own = Sources(now, document, read(profile) if profile else None)
+    configured = {"oncall": own.of("oncall_file"), "accounts": own.of("console", "accounts_file")}
+    wanted = [key for key in SHIPPED if key != "accounts" or key in given or configured[key].text]
+    found = {
+        key: given[key]
+        if key in given
+        else _place(config, key, configured[key].text if key in configured else "")
+        for key in wanted
+    }
+    files = {key: Path(place) for key, place in found.items() if place is not None}
+    return replace(
+        own,
         exporter=_one(files.get("exporter")),
         prometheus=_one(files.get("prometheus")),
         alertmanager=_one(files.get("alertmanager")),
@@ -93,15 +106,23 @@ def gather(config: Path, profile: Path | None, given: dict[str, str]) -> Sources
         dashboards=tuple(read(path) for path in _all(files.get("dashboards"), "*.json")),
         pages=_pages(files.get("pages")),
         metrics=_metrics(found["metrics"]),
+        oncall=_one(files.get("oncall")),
+        accounts=_kept(files.get("accounts")),
         unchecked=tuple(key for key, place in found.items() if place is None),
     )
 
 
-def _place(config: Path, key: str, given: str | None) -> str | None:
-    if given is not None:
-        return given
-    places = [Path(os.path.normpath(config.parent / other)) for other in SHIPPED[key]]
+def _place(config: Path, key: str, configured: str) -> str | None:
+    """`configured`: where it lies for the remediator, which may be in a container."""
+    places = [Path(configured)] if configured else []
+    places += [Path(os.path.normpath(config.parent / other)) for other in SHIPPED[key]]
     return next((str(place) for place in places if place.exists()), None)
+
+
+def _kept(path: Path | None) -> Path | None:
+    if path is not None and not path.is_file():
+        raise Unreadable(f"{path} is not a file")
+    return path
 
 
 def _one(path: Path | None) -> Marked | None:

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "oncall": "oncall",
     "init": "init",
     "check": "check",
+    "journal": "journal",
     "simulate": "simulate",
     "morning-check": "reports",
     "weekly-review": "reports",

@@ -16,6 +16,8 @@ from urllib.parse import urlencode
 import click
 import httpx
 
+from remediator.runs import VIA_HEADER, Via
+
 REFUSED, UNREACHABLE = 1, 2
 _TIMEOUT_SECONDS = 10.0
 
@@ -40,7 +42,7 @@ class Remediator:
             answer = httpx.request(
                 method,
                 f"{self.url.rstrip('/')}/api/v1{path}",
-                headers={"Authorization": f"Bearer {token}"},
+                headers={"Authorization": f"Bearer {token}", VIA_HEADER: Via.COMMAND.value},
                 json={"by": self.by, **order} if method == "POST" else None,
                 timeout=_TIMEOUT_SECONDS,
                 trust_env=False,
@@ -88,7 +90,15 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     )
     @functools.wraps(command)
     def with_remediator(url: str, token_file: Path, by: str, **options: object) -> None:
-        command(Remediator(url, token_file, by), **options)
+        try:
+            command(Remediator(url, token_file, by), **options)
+        except KeyError as error:
+            click.echo(
+                f"{url}: its answer lacks {error}: the remediator is of another version than this "
+                "command; take the command of its image, or look with --json",
+                err=True,
+            )
+            raise SystemExit(UNREACHABLE) from None
 
     return with_remediator
 

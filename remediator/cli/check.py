@@ -4,6 +4,7 @@ Rule: reads only. Exit status: 0 good, 1 findings, 2 something cannot be looked 
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -24,6 +25,8 @@ FOUND, CANNOT = 1, 2
 @click.option("--dashboards", metavar="PATH", help="Folder of Grafana's dashboards, or one file.")
 @click.option("--pages", metavar="FOLDER", help="Folder of the runbook pages, <Alert>.md.")
 @click.option("--metrics", metavar="PATH|URL", help="docs/metrics.md, or a /metrics page.")
+@click.option("--oncall", metavar="FILE", help="oncall.yml")
+@click.option("--accounts", metavar="FILE", help="The console's accounts.")
 @click.option(
     "--secrets",
     type=click.Path(path_type=Path, file_okay=False),
@@ -41,7 +44,7 @@ def check(
     as_json: bool,
     **given: str | None,
 ) -> None:
-    """Check configuration, rules, routes, pages and dashboards against one another.
+    """Check configuration, rules, routes, rota, pages and dashboards against one another.
 
     Files that are not named are looked for beside the configuration and where the project
     keeps them.
@@ -49,7 +52,7 @@ def check(
     options = context.find_root().params
     named = {key: value for key, value in given.items() if value is not None}
     try:
-        sources = gather(options["config_file"], options["profile"], named)
+        sources = gather(options["config_file"], options["profile"], named, datetime.now(UTC))
     except Unreadable as error:
         click.echo(plain(error), err=True)
         raise SystemExit(CANNOT) from None

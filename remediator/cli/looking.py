@@ -102,9 +102,12 @@ def _head(story: Json) -> Iterator[str]:
     yield f"Incident {story['id']} {how}: {plain(story['target'])}, {plain(story['runbook'])}"
     yield f"  opened {clock(story['opened_at'])}, closed {clock(story['closed_at'])}"
     yield f"  now: {plain(story['now']['detail'], 300)}"
+    if story.get("worked_on_by"):
+        yield f"  worked on by {plain(story['worked_on_by'])}"
     if story["acknowledged"]:
         said = story["acknowledged"]
-        yield f"  acknowledged {clock(said['at'])} by {plain(said['by'])}: {plain(said['note'])}"
+        by = f"{plain(said['by'])} ({said['via']})" if said.get("via") else plain(said["by"])
+        yield f"  acknowledged {clock(said['at'])} by {by}: {plain(said['note'])}"
     if story["escalated"]:
         call = story["escalated"]
         yield f"  a human was called {clock(call['at'])}: {plain(call['summary'], 300)}"
@@ -211,9 +214,18 @@ def _status(found: Json) -> Iterator[str]:
     for work in found["maintenance"]:
         where = plain(work["target"] or "everything")
         yield f"{plain(work['by'])} works on {where} until {clock(work['until'])}"
+    heads = ("remediator", "state", "last word", "open incidents", "does for all")
+    yield from table(heads, map(_sharer, found["remediators"]))
     words = {True: "good", False: "broken", None: "unknown"}
     rows = ((link["link"], words[link["ok"]], link["detail"]) for link in found["health"])
     yield from table(("link", "state", "what is known"), rows)
+
+
+def _sharer(one: Json) -> tuple[object, ...]:
+    name = f"{one['name']} (this one)" if one["is_this"] else one["name"]
+    last = f"{one['silent_seconds']:.0f} s ago"
+    for_all = "pruning, issues" if one["leads"] else ""
+    return name, one["state"], last, one["incidents"], for_all
 
 
 def _working(run: Json) -> Iterator[str]:

@@ -4,18 +4,18 @@ Rule: these commands read and write files and ask nobody. Exit status: 0 good, 1
 to be done, 2 a file cannot be used.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
-from remediator.config_files import mapping
+from remediator.checkup.documents import Unreadable, parse
+from remediator.checkup.duty import LASTS, gaps, local, uncompiled, unheard
 from remediator.config_mistakes import ConfigError
 from remediator.config_oncall import Oncall, load_oncall
 from remediator.oncall import Rota, Turn
-from remediator.oncall_intervals import BEGIN, COVERED, END, compiled, interval_of, replaced
+from remediator.oncall_intervals import BEGIN, END, compiled, replaced
 
 TO_DO, UNUSABLE = 1, 2
 SHOWN_TURNS = 6
@@ -47,7 +47,7 @@ def show(file: Path, at: str | None) -> None:
     click.echo(f"now   {_words(turn, rota)}" if turn else "now   nobody")
     for later in rota.after(now)[:SHOWN_TURNS]:
         click.echo(f"then  {_words(later, rota)}")
-    click.echo(f"the rota ends {_local(rota.ends, rota)}, in {(rota.ends - now).days} days")
+    click.echo(f"the rota ends {local(rota.ends, rota)}, in {(rota.ends - now).days} days")
     click.echo(f"business hours: {'yes' if rota.in_business_hours(now) else 'no'}")
     if turn is None:
         raise SystemExit(TO_DO)
@@ -58,19 +58,20 @@ def show(file: Path, at: str | None) -> None:
 @_ALERTMANAGER
 @_AT
 @click.option(
-    "--days", type=click.IntRange(min=0), default=28, show_default=True,
+    "--days", type=click.IntRange(min=0), default=LASTS.days, show_default=True,
     help="The rota must last for so long.",
 )  # fmt: skip
 def check(file: Path, alertmanager: Path, at: str | None, days: int) -> None:
     """Look for gaps: the exit status is 1 when there is something to do."""
     own = _loaded(file)
     now = _moment(at, own.rota)
-    found = [*_gaps(own.rota, now, timedelta(days=days)), *_uncompiled(own, alertmanager)]
+    found = list(gaps(own.rota, now, timedelta(days=days)))
+    found += [f"{alertmanager}: {sentence}" for sentence in _unfit(own, alertmanager)]
     for problem in found:
         click.echo(problem, err=True)
     if found:
         raise SystemExit(TO_DO)
-    click.echo(f"{file}: good; somebody is on call until {_local(own.rota.ends, own.rota)}")
+    click.echo(f"{file}: good; somebody is on call until {local(own.rota.ends, own.rota)}")
 
 
 @oncall.command("compile")
@@ -91,40 +92,6 @@ def compile_(file: Path, alertmanager: Path, *, only_check: bool) -> None:
         click.echo(f"{alertmanager}: written; let Alertmanager reload it")
 
 
-# -- what is wrong ----------------------------------------------------------------------------
-
-
-def _gaps(rota: Rota, now: datetime, wanted: timedelta) -> Iterator[str]:
-    """Within the rota there are none by the way it is made: its two ends are looked at."""
-    if now < rota.starts:
-        yield f"nobody is on call until {_local(rota.starts, rota)}: begin the rota earlier"
-    elif now >= rota.ends:
-        yield f"nobody is on call since {_local(rota.ends, rota)}: set a later end"
-    elif rota.ends - now < wanted:
-        left = (rota.ends - now).days
-        yield f"the rota ends {_local(rota.ends, rota)}, in {left} days: set a later end"
-
-
-def _uncompiled(own: Oncall, alertmanager: Path) -> Iterator[str]:
-    text, new = _compiled_into(own, alertmanager)
-    if new != text:
-        yield f"{alertmanager} is not what the rota says: run oncall compile"
-    routes = list(_routes(_document(text, alertmanager).get("route")))
-    asked = {name for route in routes for name in route.get("active_time_intervals") or ()}
-    for team in own.rota.teams:
-        if interval_of(team) not in asked:
-            yield f"{alertmanager}: no route asks for {interval_of(team)}: {team} is never paged"
-    if not any(COVERED in (route.get("mute_time_intervals") or ()) for route in routes):
-        yield f"{alertmanager}: no route is for the time without rota (mute {COVERED})"
-
-
-def _routes(route: object) -> Iterator[Mapping[str, Any]]:
-    if isinstance(route, dict):
-        yield route
-        for child in route.get("routes") or ():
-            yield from _routes(child)
-
-
 # -- files and times --------------------------------------------------------------------------
 
 
@@ -136,12 +103,15 @@ def _loaded(file: Path) -> Oncall:
         raise SystemExit(UNUSABLE) from None
 
 
-def _document(text: str, alertmanager: Path) -> Mapping[str, Any]:
+def _unfit(own: Oncall, alertmanager: Path) -> Iterator[str]:
+    text, _ = _compiled_into(own, alertmanager)
     try:
-        return mapping(text, str(alertmanager))
-    except ConfigError as error:
+        document = parse(text, str(alertmanager))
+    except Unreadable as error:
         click.echo(error, err=True)
         raise SystemExit(UNUSABLE) from None
+    yield from uncompiled(own, text)
+    yield from unheard(own.rota, document.get("route"))
 
 
 def _compiled_into(own: Oncall, alertmanager: Path) -> tuple[str, str]:
@@ -170,9 +140,5 @@ def _moment(at: str | None, rota: Rota) -> datetime:
 
 def _words(turn: Turn, rota: Rota) -> str:
     why = f"  ({turn.why})" if turn.why else ""
-    start, end = _local(turn.start, rota), _local(turn.end, rota)
+    start, end = local(turn.start, rota), local(turn.end, rota)
     return f"{start} to {end}  {turn.team}, {rota.teams[turn.team]}{why}"
-
-
-def _local(moment: datetime, rota: Rota) -> str:
-    return f"{moment.astimezone(rota.zone):%a %Y-%m-%d %H:%M %Z}"

@@ -10,7 +10,7 @@ from remediator.journal.calls import Calls
 from remediator.journal.database import Database, JournalLocked, JournalUnavailable
 from remediator.journal.intake import Intake, Opened
 from remediator.journal.issues import Issues
-from remediator.journal.lease import Lease, LeaseLost
+from remediator.journal.lease import Lease, LeaseLost, Presence, Sharer
 from remediator.journal.orders import Orders, Refusal
 from remediator.journal.pruning import Housekeeping, prune
 from remediator.journal.records import Records, Wanted
@@ -31,10 +31,12 @@ __all__ = [
     "Opened",
     "Orders",
     "Placed",
+    "Presence",
     "Records",
     "Refusal",
     "RunLog",
     "RunOrders",
+    "Sharer",
     "SqliteDatabase",
     "Wanted",
     "prune",

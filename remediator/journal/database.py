@@ -1,7 +1,7 @@
 """The port to the database that holds the journal, and what every kind of it shares.
 
-Rule: SQL stands in schema.sql, its migrations and statements.sql only; every error of a
-client leaves here as JournalUnavailable.
+Rule: SQL stands in schema.sql, its migrations and statements.sql only, but for what copies whole
+tables; every error of a client leaves here as JournalUnavailable.
 """
 
 import re

@@ -9,18 +9,50 @@ goes on under a new one, and what it had begun under the old one can write nothi
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from remediator.journal.database import Database, JournalUnavailable, to_text
+from remediator.journal.database import Database, JournalUnavailable, Row, to_text, to_time
 from remediator.ports import Stopped
 
 LEAST_LOOKS = 3
 """So often a silent one is looked at before it counts as dead: a clock may jump."""
+REMEMBERED = timedelta(days=1)
+"""So long one that is gone is told of."""
 
 log = logging.getLogger(__name__)
 
 
 class LeaseLost(Stopped):
     """Another remediator works on the incident now, or it is over: nothing may be written."""
+
+
+class Presence(StrEnum):
+    WORKS = "works"
+    SILENT = "silent"  # for half a lease; it loses its work when that is over
+    STOPPED = "stopped"  # in order
+    LOST = "lost"  # the others took it for dead
+
+
+@dataclass(frozen=True, slots=True)
+class Sharer:
+    """One of those that share a journal, as this one knows it.
+
+    `leads`: does what one is enough for. `incidents`: open ones that it works on. `heard_at`: its
+    last word.
+    """
+
+    name: str
+    presence: Presence
+    is_this: bool
+    leads: bool
+    incidents: int
+    begun_at: datetime
+    heard_at: datetime
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it holds what it works on."""
+        return self.presence in {Presence.WORKS, Presence.SILENT}
 
 
 @dataclass(slots=True)
@@ -86,6 +118,28 @@ class Lease:
         first = self._database.one("first_at_work")
         return first is not None and first["id"] == self.number
 
+    def sharers(self, now: datetime) -> tuple[Sharer, ...]:
+        """Those at work and those that have gone lately; none in a journal of its own.
+
+        Errors: JournalUnavailable.
+        """
+        if not self._database.is_shared:
+            return ()
+        rows = self._database.all("sharers", since=to_text(now - REMEMBERED))
+        first = next((row["id"] for row in rows if row["ended_at"] is None), None)
+        return tuple(
+            Sharer(
+                name=row["name"],
+                presence=self._presence(row, now),
+                is_this=row["id"] == self.number,
+                leads=row["id"] == first,
+                incidents=row["incidents"],
+                begun_at=to_time(row["begun_at"]),
+                heard_at=to_time(row["beaten_at"]),
+            )
+            for row in rows
+        )
+
     # -- inside a transaction ------------------------------------------------------------
 
     def take(self, incident_id: int) -> bool:
@@ -116,6 +170,14 @@ class Lease:
         at = to_text(now)
         self._database.do("end_remediators_named", name=self._name, at=at)
         self.number = self._database.do("begin_remediator", name=self._name, at=at) or 0
+
+    def _presence(self, row: Row, now: datetime) -> Presence:
+        heard_at, ended_at = to_time(row["beaten_at"]), row["ended_at"]
+        if ended_at is None:
+            is_late = now - heard_at >= self.length / 2
+            return Presence.SILENT if is_late else Presence.WORKS
+        was_silent = to_time(ended_at) - heard_at >= self.length
+        return Presence.LOST if was_silent else Presence.STOPPED
 
     def _heard_of(self, key: int, beats: int, now: datetime) -> _Heard:
         known = self._heard.get(key)

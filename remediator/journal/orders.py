@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.journal.database import Database, Row, to_text, to_time
-from remediator.runs import Approval, Decision, DeployLock, Maintenance, Pause
+from remediator.runs import Approval, Decision, DeployLock, Maintenance, Pause, Via
 
 
 class Refusal(Exception):
@@ -19,8 +19,14 @@ class Refusal(Exception):
 
 
 class Orders:
-    def __init__(self, database: Database) -> None:
+    """`via`: where they are given, which each event says; None for what no human orders."""
+
+    def __init__(self, database: Database, via: Via | None = None) -> None:
         self._database = database
+        self._via = via
+
+    def through(self, via: Via | None) -> "Orders":
+        return Orders(self._database, via)
 
     def pauses(self) -> tuple[Pause, ...]:
         """The oldest first, also those that are over. Errors: JournalUnavailable."""
@@ -182,8 +188,12 @@ class Orders:
             incident_id=incident_id,
             run_id=run_id,
             kind=kind,
-            detail=json.dumps(dict(detail)),
+            detail=json.dumps({**detail, **words_of(self._via)}),
         )
+
+
+def words_of(via: Via | None) -> Mapping[str, str]:
+    return {} if via is None else {"via": via.value}
 
 
 def _pause(row: Row) -> Pause:

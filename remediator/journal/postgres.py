@@ -69,7 +69,7 @@ class PostgresDatabase(Database):
             name: _translated(text, WORDS) for name, text in named_statements().items()
         }
         with self._writer.turn() as connection:
-            _make_schema(connection)
+            make_schema(connection)
         self._writer.was_open = True
 
     @override
@@ -141,7 +141,7 @@ class PostgresDatabase(Database):
         """The server does."""
 
 
-def _make_schema(connection: psycopg.Connection[DictRow]) -> None:
+def make_schema(connection: psycopg.Connection[DictRow]) -> None:
     """Make or migrate it; of several that start at once, the others find it done."""
     with connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({WRITERS})")

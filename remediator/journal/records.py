@@ -160,6 +160,7 @@ class Records:
             "alerts": alerts,
             "runs": [self._run(run) for run in database.all("runs_of_incident", **key)],
             "alerts_total": database.all("signals_in_incident", **key)[0]["total"],
+            "worked_on_by": row["worked_on_by"],
             "orders": [_order(order) for order in database.all("orders_of_incident", **key)],
             "acknowledged": _acknowledged(database.one("acknowledgement_of_incident", **key)),
             "escalated": call
@@ -223,7 +224,10 @@ def _order(row: Row) -> dict[str, Any]:
 
 
 def _acknowledged(row: Row | None) -> dict[str, Any] | None:
-    return None if row is None else {"at": _time(row["at"]), **json.loads(row["detail"])}
+    """`via` is None for what an older version has kept."""
+    return (
+        None if row is None else {"at": _time(row["at"]), "via": None, **json.loads(row["detail"])}
+    )
 
 
 def _literally(text: str) -> str:

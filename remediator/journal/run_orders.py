@@ -12,10 +12,10 @@ from datetime import datetime
 from remediator.journal.database import Database, Row, to_text, to_time
 from remediator.journal.events import write_event
 from remediator.journal.judgements import verdicts_of, write_guards
-from remediator.journal.orders import Refusal
+from remediator.journal.orders import Refusal, words_of
 from remediator.outcomes import Reason, State
 from remediator.planner import Plan
-from remediator.runs import ACTIVE, Ending, Judgement, RunOrder
+from remediator.runs import ACTIVE, Ending, Judgement, RunOrder, Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,14 @@ class Placed:
 
 
 class RunOrders:
-    def __init__(self, database: Database) -> None:
+    """`via`: as of `Orders`."""
+
+    def __init__(self, database: Database, via: Via | None = None) -> None:
         self._database = database
+        self._via = via
+
+    def through(self, via: Via | None) -> "RunOrders":
+        return RunOrders(self._database, via)
 
     def place(self, plan: Plan, joins: Sequence[str], by: str, note: str, now: datetime) -> Placed:
         """In the open incident on the target of the first entry of `joins` that has one.
@@ -43,7 +49,7 @@ class RunOrders:
                 raise Refusal(why)
             incident_id = found or _added(database.do("open_incident", at=to_text(now), **place))
             if found is None:
-                opened = {**place, "by": by}
+                opened = {**place, "by": by, **words_of(self._via)}
                 write_event(database, now, "incident_opened", opened, incident_id=incident_id)
             words = {"plan_hash": plan.hash, "by": by, "note": note}
             labels = json.dumps(dict(plan.labels), sort_keys=True)
@@ -53,7 +59,7 @@ class RunOrders:
                     **place, **words,
                 )
             )  # fmt: skip
-            told = {"order_id": order_id, **place, **words}
+            told = {"order_id": order_id, **place, **words, **words_of(self._via)}
             write_event(database, now, "run_ordered", told, incident_id=incident_id)
         return Placed(order_id, incident_id, opened=found is None)
 

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from select import POLLIN, poll
@@ -127,7 +127,7 @@ class Session:
                 raise
             raise JournalUnavailable(str(error)) from error
         except psycopg.Error as error:
-            said = _with_advice(error)
+            said = with_advice(error)
             raise JournalUnavailable(f"the journal cannot be used: {said}") from error
         finally:
             if begin is not None:
@@ -184,17 +184,24 @@ class Session:
             self.close()
 
     def _connect(self) -> psycopg.Connection[DictRow]:
-        conninfo = self._address.conninfo()
-        connection = psycopg.connect(conninfo, autocommit=True, row_factory=dict_row)
-        try:
-            connection.adapters.register_dumper(str, _StorableText)
-            connection.execute(SETTINGS)
+        with ExitStack() as unless_good:
+            connection = unless_good.enter_context(closing(connect(self._address)))
             if self._owns_name:
                 _take_name(connection, self._address.name)
-        except BaseException:
-            connection.close()
-            raise
+            unless_good.pop_all()
         return connection
+
+
+def connect(address: Address) -> psycopg.Connection[DictRow]:
+    """With what every connection to a journal has. Errors: JournalUnavailable, psycopg.Error."""
+    conninfo = address.conninfo()
+    with ExitStack() as unless_good:
+        connection = psycopg.connect(conninfo, autocommit=True, row_factory=dict_row)
+        unless_good.enter_context(closing(connection))
+        connection.adapters.register_dumper(str, _StorableText)
+        connection.execute(SETTINGS)
+        unless_good.pop_all()
+    return connection
 
 
 class _Impatience(threading.Thread):
@@ -242,7 +249,7 @@ def _take_name(connection: psycopg.Connection[DictRow], name: str) -> None:
         ) from None
 
 
-def _with_advice(error: psycopg.Error) -> str:
+def with_advice(error: psycopg.Error) -> str:
     words = " ".join(str(error).split()) or type(error).__name__
     state = error.sqlstate or ("08" if isinstance(error, psycopg.OperationalError) else "")
     advice = next((advice for start, advice in ADVICE.items() if state.startswith(start)), None)

@@ -60,6 +60,11 @@ class SqliteDatabase(Database):
                 f"the state file {path} cannot be opened: {_with_advice(error)}"
             ) from error
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Inside a transaction."""
+        return self._connection
+
     @override
     def close(self) -> None:
         with self._lock:

@@ -235,10 +235,14 @@ SELECT i.target, count(*) AS total FROM escalations e JOIN incidents i ON i.id =
 WHERE i.closed_at IS NULL GROUP BY i.target;
 
 -- name: incidents_newest_first
-SELECT * FROM incidents ORDER BY id DESC LIMIT :limit;
+SELECT i.*, (SELECT name FROM remediators m WHERE m.id = i.held_by
+    AND (m.ended_at IS NULL OR i.closed_at IS NOT NULL)) AS worked_on_by
+FROM incidents i ORDER BY id DESC LIMIT :limit;
 
 -- name: incidents_wanted
-SELECT * FROM incidents i WHERE id < :before
+SELECT i.*, (SELECT name FROM remediators m WHERE m.id = i.held_by
+    AND (m.ended_at IS NULL OR i.closed_at IS NOT NULL)) AS worked_on_by
+FROM incidents i WHERE id < :before
   AND (:state = '' OR (closed_at IS NULL) = (:state = 'open'))
   AND :entry IN ('', runbook) AND :target IN ('', target)
   AND (closed_at IS NULL OR closed_at >= :since)
@@ -274,7 +278,9 @@ SELECT max(received_at) AS at FROM deliveries WHERE source = 'webhook';
 SELECT count(*) AS total FROM incidents WHERE closed_at IS NULL;
 
 -- name: incident
-SELECT * FROM incidents WHERE id = :id;
+SELECT i.*, (SELECT name FROM remediators m WHERE m.id = i.held_by
+    AND (m.ended_at IS NULL OR i.closed_at IS NOT NULL)) AS worked_on_by
+FROM incidents i WHERE id = :id;
 
 -- name: signals_of_incident
 SELECT * FROM signals WHERE incident_id = :incident_id ORDER BY id LIMIT :limit;
@@ -552,6 +558,16 @@ SELECT id, name, beats FROM remediators WHERE ended_at IS NULL AND id != :me ORD
 
 -- name: first_at_work
 SELECT min(id) AS id FROM remediators WHERE ended_at IS NULL;
+
+-- name: sharers
+-- Those at work, and those that have gone since then and not come back under their name.
+SELECT m.id, m.name, m.begun_at, m.beaten_at, m.ended_at,
+    (SELECT count(*) FROM incidents i WHERE i.held_by = m.id AND i.closed_at IS NULL) AS incidents
+FROM remediators m
+WHERE m.ended_at IS NULL
+   OR m.ended_at >= :since
+      AND NOT EXISTS (SELECT 1 FROM remediators n WHERE n.name = m.name AND n.id > m.id)
+ORDER BY m.id LIMIT 50;
 
 -- name: end_remediator
 UPDATE remediators SET ended_at = :at WHERE id = :id AND ended_at IS NULL;

@@ -5,14 +5,15 @@ Rule: values and ports only; whoever serves it makes one.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from remediator.journal import Orders, Records, RunLog, RunOrders
+from remediator.journal import Orders, Records, RunLog, RunOrders, Sharer
 from remediator.killswitch import KillSwitch
 from remediator.metrics import Metrics
 from remediator.policy import Policy
 from remediator.ports import Alerts, Verifier
+from remediator.runs import Via
 from remediator.watchdog import Watchdog
 
 EXPLAINED_AT_ONCE = 2
@@ -31,7 +32,7 @@ class Busy(Exception):
 class Desk:
     """`wake` must not block; `late` tells of a stuck worker, `trouble` of a dead journal.
 
-    `retention`: how far back figures of entries go.
+    `retention`: how far back figures of entries go. `sharers`: who works on a shared journal.
     """
 
     policy: Policy
@@ -50,9 +51,19 @@ class Desk:
     version: str
     watchdog: Watchdog | None = None
     retention: timedelta = timedelta(days=90)
+    sharers: Callable[[], tuple[Sharer, ...]] = tuple
     explaining: threading.Semaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(EXPLAINED_AT_ONCE)
     )
+
+    def through(self, via: Via) -> "Desk":
+        """The same, for orders that are given there."""
+        return replace(
+            self,
+            orders=self.orders.through(via),
+            run_orders=self.run_orders.through(via),
+            kill_switch=replace(self.kill_switch, via=via),
+        )
 
     @property
     def paused(self) -> Callable[[], str | None]:

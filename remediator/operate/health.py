@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from remediator.journal import Sharer
 from remediator.operate.desk import Desk
 from remediator.rfc3339 import rfc3339
 from remediator.runs import DeployLock
@@ -53,6 +54,7 @@ def status(desk: Desk) -> Json:
             }
             for work in desk.orders.maintenance(now)
         ],
+        "remediators": [_sharer(one, now) for one in desk.sharers()],
         "worker_late": desk.late(),
         "watchdog": _watchdog(desk, now),
         "healthy": all(link["ok"] is not False for link in links),
@@ -62,6 +64,19 @@ def status(desk: Desk) -> Json:
 
 def _lock(lock: DeployLock) -> Json:
     return {"by": lock.by, "reason": lock.reason, "until": rfc3339(lock.until)}
+
+
+def _sharer(one: Sharer, now: datetime) -> Json:
+    return {
+        "name": one.name,
+        "state": one.presence.value,
+        "is_this": one.is_this,
+        "leads": one.leads,
+        "incidents": one.incidents,
+        "begun_at": rfc3339(one.begun_at),
+        "last_word_at": rfc3339(one.heard_at),
+        "silent_seconds": round(max((now - one.heard_at).total_seconds(), 0.0), 1),
+    }
 
 
 def _watchdog(desk: Desk, now: datetime) -> Json | None:

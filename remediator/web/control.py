@@ -7,13 +7,13 @@ it must be said.
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import NotFound
 
 from remediator import operate
 from remediator.rfc3339 import rfc3339
-from remediator.runs import Decision, DeployLock, Maintenance, Pause
+from remediator.runs import VIA_HEADER, Decision, DeployLock, Maintenance, Pause, Via
 from remediator.web.auth import require_token
 from remediator.web.bodies import read
 
@@ -90,12 +90,12 @@ def _stops(routes: Blueprint, parts: "Parts") -> None:
         until = None
         if order.minutes is not None:
             until = parts.desk.clock() + timedelta(minutes=order.minutes)
-        parts.desk.kill_switch.pause(order.reason, order.by, until)
+        _desk(parts).kill_switch.pause(order.reason, order.by, until)
         return _pauses(parts)
 
     @routes.post("/resume")
     def resume() -> Response:
-        parts.desk.kill_switch.resume(read(_Order).by)
+        _desk(parts).kill_switch.resume(read(_Order).by)
         parts.desk.wake()
         return _pauses(parts)
 
@@ -106,7 +106,7 @@ def _stops(routes: Blueprint, parts: "Parts") -> None:
             raise NotFound(f"There is no runbook {order.runbook!r}.")
         if order.target not in parts.desk.policy.topology:
             raise NotFound(f"There is no target {order.target!r}.")
-        parts.desk.orders.reset_breaker(order.runbook, order.target, order.by, parts.desk.clock())
+        _desk(parts).orders.reset_breaker(order.runbook, order.target, order.by, parts.desk.clock())
         parts.desk.wake()
         return jsonify(reset={"runbook": order.runbook, "target": order.target})
 
@@ -116,7 +116,7 @@ def _approvals(routes: Blueprint, parts: "Parts") -> None:
     def answer(run_id: int) -> Response:
         given = read(_Answer)
         decision = Decision.APPROVED if given.decision == "approve" else Decision.DENIED
-        parts.desk.orders.decide(run_id, given.plan_hash, decision, given.by, parts.desk.clock())
+        _desk(parts).orders.decide(run_id, given.plan_hash, decision, given.by, parts.desk.clock())
         parts.desk.wake()
         return jsonify(run_id=run_id, decision=decision.value, by=given.by)
 
@@ -126,12 +126,12 @@ def _runs(routes: Blueprint, parts: "Parts") -> None:
     def order() -> tuple[Response, int]:
         order = read(_RunOrder)
         words = {"plan_hash": order.plan_hash, "by": order.by, "note": order.note}
-        return jsonify(operate.order_run(parts.desk, order.entry, order.target, **words)), 202
+        return jsonify(operate.order_run(_desk(parts), order.entry, order.target, **words)), 202
 
     @routes.post("/incidents/<int:number>/acknowledge")
     def acknowledge(number: int) -> Response:
         said = read(_Acknowledgement)
-        return jsonify(operate.acknowledge(parts.desk, number, by=said.by, note=said.note))
+        return jsonify(operate.acknowledge(_desk(parts), number, by=said.by, note=said.note))
 
 
 def _deployments(routes: Blueprint, parts: "Parts") -> None:
@@ -145,12 +145,12 @@ def _deployments(routes: Blueprint, parts: "Parts") -> None:
     def take() -> Response:
         order, now = read(_LockOrder), parts.desk.clock()
         until = now + timedelta(minutes=order.minutes)
-        lock = parts.desk.orders.take_deploy_lock(order.by, order.reason, until, now)
+        lock = _desk(parts).orders.take_deploy_lock(order.by, order.reason, until, now)
         return jsonify(held=True, last=_lock_as_json(lock))
 
     @routes.post("/deploy-lock/release")
     def release() -> Response:
-        lock = parts.desk.orders.release_deploy_lock(read(_Order).by, parts.desk.clock())
+        lock = _desk(parts).orders.release_deploy_lock(read(_Order).by, parts.desk.clock())
         parts.desk.wake()
         return jsonify(held=False, last=_lock_as_json(lock))
 
@@ -170,14 +170,20 @@ def _maintenance(routes: Blueprint, parts: "Parts") -> None:
         if order.target is not None and order.target not in parts.desk.policy.topology:
             raise NotFound(f"There is no target {order.target!r}.")
         until = now + timedelta(minutes=order.minutes)
-        parts.desk.orders.begin_maintenance(order.target, order.by, order.reason, until, now)
+        _desk(parts).orders.begin_maintenance(order.target, order.by, order.reason, until, now)
         return under_way()
 
     @routes.post("/maintenance/<int:number>/end")
     def end(number: int) -> Response:
-        parts.desk.orders.end_maintenance(number, read(_Order).by, parts.desk.clock())
+        _desk(parts).orders.end_maintenance(number, read(_Order).by, parts.desk.clock())
         parts.desk.wake()
         return under_way()
+
+
+def _desk(parts: "Parts") -> operate.Desk:
+    """The command line says that it is one; whoever says nothing speaks to the API."""
+    is_command = request.headers.get(VIA_HEADER) == Via.COMMAND
+    return parts.desk.through(Via.COMMAND if is_command else Via.API)
 
 
 def _pauses(parts: "Parts") -> Response:

@@ -10,6 +10,7 @@ from remediator.journal.session import SCHEMA, Address
 from remediator.topology import Target
 from tests.integration.edge_containers import docker, until
 from tests.integration.edge_postgres import (
+    DATA,
     Connection,
     address,
     answers,
@@ -81,6 +82,15 @@ class JournalServer:
     def take_writes(self) -> None:
         self._read_only("off")
 
+    def fill_disk(self) -> None:
+        """Of a disk of its own, to the last byte."""
+        write = f"dd if=/dev/zero of={DATA}/filler bs=4k"
+        said = docker("exec", str(self.target.container), "sh", "-c", f"{write} 2>&1; true")
+        assert "No space left" in said
+
+    def free_disk(self) -> None:
+        docker("exec", str(self.target.container), "rm", f"{DATA}/filler")
+
     def _read_only(self, how: str) -> None:
         with self.connected() as connection:
             connection.execute("SET default_transaction_read_only = off")
@@ -89,6 +99,8 @@ class JournalServer:
 
 
 @contextmanager
-def journal_server(secrets: Path, *settings: str) -> Iterator[JournalServer]:
-    with postgres_server(secrets, *settings) as target:
+def journal_server(
+    secrets: Path, *settings: str, disk: str | None = None
+) -> Iterator[JournalServer]:
+    with postgres_server(secrets, *settings, disk=disk) as target:
         yield JournalServer(target)

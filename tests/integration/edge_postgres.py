@@ -17,12 +17,16 @@ from remediator.topology import BackupFiles, PostgresAddress, Target
 from tests.integration.edge_containers import POSTGRES_IMAGE, container, free_port, until
 
 PASSWORD = "not a secret"
+DATA = "/var/lib/postgresql/data"
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
 @contextmanager
-def postgres_server(secrets: Path, *settings: str) -> Iterator[Target]:
-    """A server with page checksums, a database `app` and its superuser of that name."""
+def postgres_server(secrets: Path, *settings: str, disk: str | None = None) -> Iterator[Target]:
+    """A server with page checksums, a database `app` and its superuser of that name.
+
+    `disk`: the size of a disk of its own, such as 100m.
+    """
     port = free_port()
     password_file = secrets / "postgres_password"
     password_file.write_text(PASSWORD + "\n")
@@ -30,6 +34,8 @@ def postgres_server(secrets: Path, *settings: str) -> Iterator[Target]:
     options = ["-p", f"127.0.0.1:{port}:5432", "-e", f"POSTGRES_PASSWORD={PASSWORD}"]
     options += ["-e", "POSTGRES_USER=app", "-e", "POSTGRES_DB=app"]
     options += ["-e", "POSTGRES_INITDB_ARGS=--data-checksums --no-sync"]
+    if disk is not None:
+        options += ["--tmpfs", f"{DATA}:size={disk}"]
     command = ["postgres", "-c", "fsync=off", *settings]
     with container(POSTGRES_IMAGE, *command, options=options) as name:
         target = Target(key="database", tier="data", container=name, postgres=address)

@@ -176,6 +176,15 @@ class Remediator:
         found = self.http.get("/api/v1/incidents").raise_for_status().json()["incidents"]
         return [incident for incident in found[::-1] if incident["target"] == target]
 
+    def told(self, body: Mapping[str, object]) -> int:
+        """What a webhook is answered."""
+        return self.http.post("/webhook/alertmanager", json=body).status_code
+
+    def sharers(self) -> dict[str, str]:
+        """What it knows of those that share its journal: each one's state, by its name."""
+        status = self.http.get("/api/v1/status").raise_for_status().json()
+        return {one["name"]: one["state"] for one in status["remediators"]}
+
     def runs(self, target: str) -> list[str]:
         """The states of the target's runs, the oldest first."""
         return [run["state"] for incident in self.incidents(target) for run in incident["runs"]]

@@ -169,6 +169,7 @@ def test_the_other_takes_over_from_one_that_was_killed_and_repeats_nothing(
     assert pair.first.processes[-1].wait(SLOW) == -signal.SIGKILL
     pair.tell_second()
     pair.second.until(lambda: pair.states(db) == death.states, "the other has gone on")
+    assert pair.second.sharers() == {"first": "lost", "second": "works"}
     assert pair.stage.world.starts(db) == 1 + death.restarts
     if not death.restarts:
         pair.second.until(lambda: pair.second.is_paged(db), "a human is called")
@@ -204,10 +205,14 @@ def test_one_that_is_told_to_stop_leaves_its_work_to_the_other_at_once(
     pair: Pair, web: str
 ) -> None:
     pair.start()
+    assert pair.second.sharers() == {"first": "works", "second": "works"}
+    assert (pair.first.metric("remediator_leads"), pair.second.metric("remediator_leads")) == (1, 0)
     pair.first.processes[-1].terminate()
     assert pair.first.processes[-1].wait(40) == 0
     at_work = "SELECT name FROM remediators WHERE ended_at IS NULL"
     assert pair.server.rows(at_work) == [("second",)]
+    assert pair.second.sharers() == {"first": "stopped", "second": "works"}
+    assert pair.second.metric("remediator_leads") == 1
     pair.tell_second()
     pair.stage.world.break_(web)
     pair.second.until(lambda: pair.second.rests(web), "it is mended")
@@ -251,6 +256,40 @@ def test_a_server_in_trouble_pages_nothing_is_done_and_it_goes_on_by_itself(
     pair.first.until(lambda: pair.first.answers("/-/ready") == 200, "it is ready again")
     pair.first.until(lambda: not pair.stage.alertmanager.alerts(ALARM), "the call is over")
     assert "Traceback" not in pair.said()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[JournalServer]:
+    """A server on a disk that can be filled."""
+    with journal_server(tmp_path, "-c", "checkpoint_timeout=1h", disk="160m") as server:
+        yield server
+
+
+def test_a_full_disk_pages_nothing_is_done_and_it_goes_on_by_itself(
+    stage: Stage, small: JournalServer, web: str, tmp_path: Path
+) -> None:
+    with a_remediator(
+        stage, tmp_path, [web], state_file=None, journal=small.section("first")
+    ) as remediator:
+        remediator.start()
+        small.fill_disk()
+        try:
+            # What a table has left in its last page is used up first.
+            until(
+                lambda: 503 in {remediator.told(a_body()) for _ in range(50)}, within_seconds=SLOW
+            )
+            stage.world.break_(web)
+            remediator.until(lambda: stage.alertmanager.alerts(ALARM), "a human is called", 90)
+            (alarm,) = stage.alertmanager.alerts(ALARM)
+            assert "make room on the server's disk" in alarm["annotations"]["description"]
+            assert remediator.answers("/-/ready") == 503
+            assert stage.world.starts(web) == 1
+        finally:
+            small.free_disk()
+        remediator.until(lambda: remediator.rests(web), "it is mended when there is room", 90)
+        assert stage.world.starts(web) == 2
+        remediator.until(lambda: not stage.alertmanager.alerts(ALARM), "the call is over")
+        assert "Traceback" not in remediator.said()
 
 
 def test_connections_that_are_cut_again_and_again_lose_nothing_and_double_nothing(

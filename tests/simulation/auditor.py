@@ -291,13 +291,14 @@ class Auditor:
                 self._broken(f"takes {target.key} down, and nobody stands in for it")
 
     def _times(self, book: Runbook, target: Target, seen: Seen) -> None:
-        judged = START + timedelta(seconds=seen.at)
         if self.humans.works_on(target.key, seen.at):
             self._broken(f"works on {target.key} in its maintenance")
+        # It was judged at some moment between these two; a window may have begun in between.
+        moments = START + timedelta(seconds=seen.at), self.world.clock()
         names = set(self.policy.quiet_windows) - {book.window}
-        if any(self.policy.windows[name].holds(judged) for name in names):
+        if any(all(map(self.policy.windows[name].holds, moments)) for name in names):
             self._broken("begins in a quiet window")
-        if book.window and not self.policy.windows[book.window].holds(judged):
+        if book.window and not any(map(self.policy.windows[book.window].holds, moments)):
             self._broken("begins outside its window")
 
     def _age(self, book: Runbook, target: Target) -> None:

@@ -58,7 +58,11 @@ class Busy(Exception):
 
 
 class BadAccounts(ValueError):
-    """The accounts file cannot be used. The message says where it is wrong."""
+    """The accounts file cannot be used. The message says where; `keys` lead to the first place."""
+
+    def __init__(self, sentence: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.keys = keys
 
 
 def hashed(password: str) -> str:
@@ -78,7 +82,8 @@ def read_accounts(path: Path) -> Mapping[str, AccountSection]:
         places = {".".join(map(str, item["loc"])) or "the file" for item in error.errors()}
         raise BadAccounts(
             f"{path}: wrong at {', '.join(sorted(places))}; an account is "
-            "`name: {role: viewer or operator, password: what console-password printed}`"
+            "`name: {role: viewer or operator, password: what console-password printed}`",
+            tuple(map(str, error.errors()[0]["loc"])),
         ) from None
 
 

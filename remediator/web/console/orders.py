@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, redirect, request, url_for
 
 from remediator import operate
 from remediator.operate import Desk
-from remediator.runs import Decision
+from remediator.runs import Decision, Via
 from remediator.web.console.access import Gate, operator
 
 MAX_CHARS = 500
@@ -19,7 +19,7 @@ MINUTES = {"15": 15, "60": 60, "240": 240}
 
 
 def add(routes: Blueprint, desk: Desk, gate: Gate) -> None:
-    done = _Done(gate)
+    done, desk = _Done(gate), desk.through(Via.CONSOLE)
     _stops(routes, desk, done)
     _answers(routes, desk, done)
     _runs(routes, desk, done)

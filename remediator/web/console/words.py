@@ -51,6 +51,10 @@ KINDS: Mapping[str, str] = {
     "not_done": "bad",
     "unknown": "bad",
     "working": "run",
+    # remediators on one journal
+    "works": "good",
+    "silent": "bad",
+    "lost": "bad",
     # what an explanation says
     "would_run": "good",
     "would_ask": "wait",
@@ -126,11 +130,15 @@ def happened(event: Mapping[str, Any]) -> tuple[str, str]:
     said = str(detail.get("summary") or detail.get("detail") or "")
     sentence = ": ".join(filter(None, [" ".join(first), said]))
     if detail.get("by") and (first or said):
-        sentence += f" (by {detail['by']})"
+        sentence += f" (by {detail['by']}{_through(detail)})"
     if not sentence:
         told = (f"{key} {_value(value)}" for key, value in detail.items() if value)
         sentence = ", ".join(told)
     return words(event["kind"]), plain(sentence)[:VALUE_CHARS]
+
+
+def _through(detail: Mapping[str, Any]) -> str:
+    return f", {detail['via']}" if detail.get("via") else ""
 
 
 def evidence(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -88,7 +88,7 @@ def test_the_shipped_file_is_good_and_touches_nothing_until_told() -> None:
         "MaintenanceOverdue": "end-maintenance",
         "DiskAlmostFull": "prune-images",
         "ServiceUnhealthy": "restart-service",
-        "RedisDown": "restart-service",
+        "RedisDown": "restart-redis",
         "DatabaseMemoryHigh": "find-hog",
         "CertificateCritical": "install-certificate",
         "CertificateExpired": "install-certificate",

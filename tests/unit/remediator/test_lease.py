@@ -5,30 +5,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typing_extensions import override
+from prometheus_client import CollectorRegistry
 
-from remediator.journal import JournalUnavailable, LeaseLost, SqliteDatabase
+from remediator.journal import (
+    JournalUnavailable,
+    LeaseLost,
+    Presence,
+    Sharer,
+    SqliteDatabase,
+)
 from remediator.journal.shared_clock import SharedClock
+from remediator.metrics import SharingGauges
 from remediator.runs import Incident
 from remediator.sharing import Sharing
 from tests.builders import DOWN, START, Loop, a_policy
 from tests.fakes import FakeActions, FakeAlerts
+from tests.shared_file import SharedFile
 
 HOUR = 3600.0
 LEASE = 30.0
-
-
-class SharedFile(SqliteDatabase):
-    """As if others could open it too."""
-
-    is_shared = True
-    is_broken = False
-
-    @override
-    def do(self, name: str, /, **values: object) -> int | None:
-        if self.is_broken:
-            raise JournalUnavailable("no server")
-        return super().do(name, **values)
 
 
 class Two:
@@ -202,6 +197,79 @@ def test_a_pause_of_one_holds_all_and_only_it_can_end_it_while_it_lives(two: Two
     two.b.kill_switch.resume("ann")
     two.b.turn()
     assert two.restarts == 1
+
+
+# -- who shares it ----------------------------------------------------------------------------
+
+
+def of(loop: Loop, name: str) -> Sharer:
+    (found,) = [one for one in loop.lease.sharers(loop.clock()) if one.name == name]
+    return found
+
+
+def one_clock(two: Two) -> None:
+    """The server's, for both."""
+    two.b.clock = two.a.clock
+
+
+def test_each_knows_who_works_on_what_and_when_it_last_spoke(two: Two) -> None:
+    one_clock(two)
+    two.tell()
+    two.a.pass_seconds(5)
+    a, b = of(two.b, "a"), of(two.b, "b")
+    assert (a.presence, a.is_this, a.leads, a.incidents) == (Presence.WORKS, False, True, 1)
+    assert (b.is_this, b.leads, b.incidents) == (True, False, 0)
+    assert two.a.clock() - a.heard_at == timedelta(seconds=5)
+    assert two.b.incidents()[0]["worked_on_by"] == "a"
+
+
+def test_silent_lost_and_stopped_are_told_apart(two: Two) -> None:
+    one_clock(two)
+    two.tell()
+    two.listen(two.b, LEASE / 2, times=1)
+    assert (of(two.b, "a").presence, of(two.b, "b").presence) == (Presence.SILENT, Presence.WORKS)
+    two.listen(two.b)
+    assert (of(two.b, "a").presence, of(two.b, "b").leads) == (Presence.LOST, True)
+    assert two.b.incidents()[0]["worked_on_by"] is None
+
+    two.a.lease.beat(two.a.clock())
+    assert of(two.b, "a").presence is Presence.WORKS, "only its newest part is told"
+    two.a.lease.end(two.a.clock())
+    assert of(two.b, "a").presence is Presence.STOPPED
+    two.b.pass_seconds(24 * HOUR + 1)
+    assert [one.name for one in two.b.lease.sharers(two.b.clock())] == ["b"]
+
+
+def samples(loop: Loop, *, shared: bool = True) -> dict[str, float]:
+    sharers = (lambda: loop.lease.sharers(loop.clock())) if shared else None
+    registry = CollectorRegistry()
+    registry.register(SharingGauges(sharers, loop.records.open_incidents, loop.clock))
+    return {
+        sample.name.removeprefix("remediator_") + sample.labels.get("state", ""): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+
+
+def test_a_scrape_tells_who_acts_in_a_bounded_number_of_series(two: Two) -> None:
+    one_clock(two)
+    two.tell()
+    two.listen(two.b, LEASE / 2, times=1)
+    told = {"sharingworks": 1, "sharingsilent": 1, "sharing_longest_silence_seconds": 15}
+    assert samples(two.a) == told | {"leads": 1, "incidents_held": 1}
+    assert samples(two.b) == told | {"leads": 0, "incidents_held": 0}
+    two.listen(two.b)
+    assert samples(two.b)["sharingsilent"] == 0
+    assert samples(two.a)["leads"] == 0, "it was taken for dead"
+
+
+def test_a_journal_of_its_own_is_worked_on_by_one_that_does_all(tmp_path: Path) -> None:
+    loop = Loop(tmp_path / "state", connect=SqliteDatabase)
+    loop.told(DOWN)
+    told = {"sharingworks": 1, "sharingsilent": 0, "sharing_longest_silence_seconds": 0}
+    assert samples(loop, shared=False) == told | {"leads": 1, "incidents_held": 1}
+    assert loop.lease.sharers(loop.clock()) == ()
+    loop.close()
 
 
 def sharing_of(loop: Loop, *, is_stuck: bool = False) -> tuple[Sharing, list[str]]:

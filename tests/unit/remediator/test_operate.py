@@ -59,7 +59,12 @@ def test_an_acknowledgement_is_kept_told_and_ends_with_its_incident(site: Site, 
     loop.told(DB_DOWN | {"severity": "P0"})
     loop.turn()
     code, said = post("/incidents/1/acknowledge", note="on it <@here>")
-    expected = {"at": "2026-01-05T12:00:00.000Z", "by": "ann", "note": "on it <@here>"}
+    expected = {
+        "at": "2026-01-05T12:00:00.000Z",
+        "by": "ann",
+        "note": "on it <@here>",
+        "via": "api",
+    }
     assert (code, said) == (200, {"incident_id": 1, "acknowledged": expected})
     assert site.woken == 1
     assert (site.metric(metric, service="db"), site.metric(metric, service="web")) == (1, 0)

@@ -1,6 +1,7 @@
 """The commands of operators against a real server: what they print, and their exit status."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
+from remediator.cli.asking import Remediator
 from remediator.main import main
 from remediator.policy import Mode
 from remediator.ports import Check
@@ -82,9 +84,9 @@ def test_an_incident_is_shown_acknowledged_and_told_as_a_post_mortem(
     assert (said.exit_code, said.stdout[:33]) == (0, "incident 1 is acknowledged by ann")
     shown = command("show", "1").stdout
     assert "acknowledged 2026-01-05 12:" in shown
-    assert "by ann: looking at the cache" in shown
+    assert "by ann (command): looking at the cache" in shown
     assert "Run 2 flush-all: ineffective: the script says fail" in shown
-    assert "acknowledged: by ann, note looking at the cache" in shown
+    assert "acknowledged: by ann, note looking at the cache, via command" in shown
     assert json.loads(command("show", "1", "--json").stdout)["acknowledged"]["by"] == "ann"
     assert command("postmortem", "1").stdout.startswith("# Post-mortem: incident 1, `cache`")
     missing = command("ack", "7")
@@ -92,6 +94,18 @@ def test_an_incident_is_shown_acknowledged_and_told_as_a_post_mortem(
         2,
         "the remediator says 404: There is no incident 7.\n",
     )
+
+
+def test_an_answer_of_another_version_is_no_traceback(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.loop.told(FULL)
+    site.loop.turn()
+    monkeypatch.setattr(Remediator, "get", lambda *_: {"id": 1, "severity": "P1"})
+    result = CliRunner().invoke(main, ["show", "1", "--token-file", str(tmp_path / "token")])
+    assert result.exit_code == 2
+    assert "its answer lacks 'state'" in result.stderr
+    assert "another version" in result.stderr
 
 
 def test_what_labels_say_does_not_steer_the_terminal(site: Site, command: Command) -> None:
@@ -225,6 +239,26 @@ def test_status_and_entries_are_told_to_people_and_programs(site: Site, command:
     assert {
         entry["id"] for entry in json.loads(command("entries", "--json").stdout)["entries"]
     } == {*site.loop.policy.runbooks}
+
+
+def test_who_shares_the_journal_is_told_and_who_works_on_an_incident(tmp_path: Path) -> None:
+    site = Site(tmp_path / "shared.sqlite", shared_as="here")
+    site.loop.told(DOWN)
+    assert site.loop.runs.incident(1)
+    (tmp_path / "token").write_text(TOKEN)
+    with served(site) as url:
+        where = ["--url", url, "--token-file", str(tmp_path / "token")]
+        told = CliRunner().invoke(main, ["status", *where]).stdout.splitlines()
+        (one,) = json.loads(CliRunner().invoke(main, ["status", "--json", *where]).stdout)[
+            "remediators"
+        ]
+        shown = CliRunner().invoke(main, ["show", "1", *where]).stdout
+    heads, row = (re.split("  +", line) for line in told[1:3])
+    assert heads == ["remediator", "state", "last word", "open incidents", "does for all"]
+    assert row == ["here (this one)", "works", "0 s ago", "1", "pruning, issues"]
+    assert (one["name"], one["state"], one["silent_seconds"]) == ("here", "works", 0.0)
+    assert "  worked on by here\n" in shown
+    site.loop.close()
 
 
 def test_in_mode_approve_nobody_is_asked_about_what_somebody_has_ordered(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What people order over HTTP: approvals, the deploy lock, maintenance."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -126,3 +127,56 @@ def test_nothing_is_told_or_taken_without_the_token(site: Site, path: str) -> No
     assert site.client.get(f"/api/v1{path}").status_code == 401
     order = "/approvals/1" if path == "/approvals" else path
     assert site.client.post(f"/api/v1{order}", json={}).status_code == 401
+
+
+# -- where it was ordered -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "via"),
+    [({}, "api"), ({"Stackmedic-Via": "command"}, "command"), ({"Stackmedic-Via": "moon"}, "api")],
+)
+def test_every_order_says_where_it_was_given(site: Site, headers: dict[str, str], via: str) -> None:
+    def post(path: str, **order: object) -> Any:  # noqa: ANN401 - JSON
+        sent = AUTH | headers
+        answer = site.client.post(f"/api/v1{path}", json={"by": "ann", **order}, headers=sent)
+        assert answer.status_code < 300, answer.text
+        return answer.json
+
+    site.loop.told(DOWN)
+    site.loop.turn()
+    (asked,) = get(site, "/approvals")["approvals"]
+    post("/incidents/1/acknowledge")
+    post(f"/approvals/{asked['run_id']}", decision="deny", plan_hash=asked["plan_hash"])
+    post("/pause", reason="look")
+    post("/resume")
+    post("/breakers/reset", runbook="restart", target="web")
+    post("/deploy-lock", reason="v2")
+    post("/deploy-lock/release")
+    post("/maintenance", reason="disks", minutes=5)
+    post("/maintenance/1/end")
+    shown = get(site, "/explain?entry=flush-all&target=cache")
+    post("/runs", entry="flush-all", target="cache", plan_hash=shown["plan_hash"])
+
+    rows = site.loop.database._connection.execute("SELECT kind, detail FROM events").fetchall()
+    ordered = {kind: json.loads(detail) for kind, detail in rows if '"by"' in detail}
+    assert len(ordered) == 11
+    assert {detail["via"] for detail in ordered.values()} == {via}
+    story = site.loop.records.story(1)
+    assert story is not None
+    assert story["acknowledged"]["via"] == via
+    draft = site.client.get("/api/v1/incidents/1/postmortem", headers=AUTH).text
+    assert f"by `ann` (`{via}`)" in draft
+    other = site.client.get("/api/v1/incidents/2/postmortem", headers=AUTH).text
+    assert f"- Ordered: `flush-all` by `ann` (`{via}`)" in other
+
+
+def test_what_a_file_orders_was_given_by_no_human(site: Site) -> None:
+    site.loop.path.with_name("paused").write_text("disks")
+    site.client.post("/api/v1/pause", json={"by": "ann", "reason": "me too"}, headers=AUTH)
+
+    rows = site.loop.database._connection.execute("SELECT detail FROM events").fetchall()
+    told = {
+        detail["source"]: detail.get("via") for (text,) in rows for detail in [json.loads(text)]
+    }
+    assert told == {"api": "api", "file": None}

@@ -35,6 +35,7 @@ class Bench:
     incidents: list[Incident] = field(default_factory=list)
     work: dict[int, Callable[[], bool]] = field(default_factory=dict)
     now: dict[int, Incident | None] = field(default_factory=dict)
+    page: Callable[[], object] = lambda: None
     interval: float = 60
     seen: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -42,12 +43,12 @@ class Bench:
     def __post_init__(self) -> None:
         self.worker = Worker(
             Duties(
-                open_incidents=lambda: list(self.incidents),
+                open_incidents=self.look,
                 incident=lambda number: self.now.get(number, an_incident(number)),
                 remediate=self.remediate,
                 abandon=lambda incident, defect: self.note(f"abandon {incident.id} {defect}"),
                 reconcile=lambda: self.note("reconcile"),
-                page=lambda: self.note("page"),
+                page=self.tell,
                 beside={},
             ),
             interval_seconds=self.interval,
@@ -58,6 +59,14 @@ class Bench:
         with self.changed:
             self.seen.append(what)
             self.changed.notify_all()
+
+    def look(self) -> list[Incident]:
+        self.note("look")
+        return list(self.incidents)
+
+    def tell(self) -> None:
+        self.note("page")
+        self.page()
 
     def remediate(self, incident: Incident) -> bool:
         moved = incident.target != an_incident(incident.id).target
@@ -108,6 +117,19 @@ def test_a_wake_for_a_busy_lane_is_not_lost(bench: Bench) -> None:
     bench.until("reconcile", 2)
     gate.set()
     bench.until("start 1", 2)
+
+
+def test_a_lane_that_was_asked_for_while_it_was_busy_runs_again_alone(bench: Bench) -> None:
+    gate = threading.Event()
+    bench.page = lambda: gate.wait(SOON)
+    bench.worker.start()
+    bench.until("look", 2)  # at the start, and after its reconcile
+    bench.until("page")
+    bench.worker.page()
+    gate.set()
+    bench.until("page", 2)
+    assert bench.worker.stop(SOON)
+    assert bench.seen.count("look") == 2
 
 
 def test_a_run_that_ended_is_looked_at_again_with_a_fresh_reconcile(bench: Bench) -> None:

@@ -58,11 +58,15 @@ def words(answer: TestResponse) -> str:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    accounts = tmp_path / "accounts.yml"
-    accounts.write_text(ACCOUNTS)
-    section = ConsoleSection(accounts_file=str(accounts))
-    site = Site(tmp_path / "state.sqlite", a_policy(mode=Mode.APPROVE), section)
+def accounts(tmp_path: Path) -> ConsoleSection:
+    path = tmp_path / "accounts.yml"
+    path.write_text(ACCOUNTS)
+    return ConsoleSection(accounts_file=str(path))
+
+
+@pytest.fixture
+def site(tmp_path: Path, accounts: ConsoleSection) -> Iterator[Site]:
+    site = Site(tmp_path / "state.sqlite", a_policy(mode=Mode.APPROVE), accounts)
     yield site
     site.loop.close()
 

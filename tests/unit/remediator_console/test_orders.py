@@ -22,11 +22,13 @@ def asked(site: Site, person: Browser) -> tuple[str, str]:
 
 
 def events(site: Site) -> list[tuple[str, str]]:
-    """(kind, by whom) of what people ordered, the oldest first."""
+    """(kind, by whom) of what people ordered, the oldest first; all of it here."""
     rows = site.loop.database._connection.execute(
-        "SELECT kind, json_extract(detail, '$.by') FROM events ORDER BY id"
+        "SELECT kind, json_extract(detail, '$.by'), json_extract(detail, '$.via') FROM events"
+        " ORDER BY id"
     ).fetchall()
-    return [(kind, by) for kind, by in rows if by]
+    assert {via for _, by, via in rows if by} <= {"console"}
+    return [(kind, by) for kind, by, _ in rows if by]
 
 
 @pytest.mark.parametrize(

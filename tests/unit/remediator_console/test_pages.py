@@ -1,10 +1,13 @@
 """What the console's pages say of a real journal."""
 
 import re
+from pathlib import Path
 
 import pytest
 from typing_extensions import override
 
+from remediator.config_console import ConsoleSection
+from remediator.journal import Lease
 from remediator.outcomes import Reason
 from remediator.ports import Check, Done
 from tests.builders import DOWN, FULL
@@ -30,6 +33,26 @@ def test_home_says_what_is_broken_and_what_waits(site: Site, ann: Browser) -> No
     assert "restart on web" in said
     assert "Approve: do exactly this" in said
     assert "web: ServiceDown" in said
+
+
+def test_home_says_who_shares_the_journal(
+    tmp_path: Path, ann: Browser, accounts: ConsoleSection
+) -> None:
+    assert "Remediators on this journal" not in words(ann.get())
+    shared = Site(tmp_path / "shared.sqlite", console=accounts, shared_as="here")
+    other = Lease(shared.loop.database, "<other>")
+    other.begin(shared.loop.clock())
+    shared.loop.told(DOWN)
+    assert shared.loop.runs.incident(1)
+    shared.loop.pass_seconds(20)
+    shared.loop.lease.beat(shared.loop.clock())
+    bob = Browser(shared.client.application.test_client())
+    bob.log_in("ann")
+    said = words(bob.get())
+    assert "here (this one) ● works just now 1; it prunes and writes issues for all" in said
+    assert "<other> ▲ silent 20 s ago 0" in said
+    assert "worked on by the remediator here" in words(bob.get("/console/incidents/1"))
+    shared.loop.close()
 
 
 def test_what_runs_is_told_step_by_step(site: Site, ann: Browser) -> None:

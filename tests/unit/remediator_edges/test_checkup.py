@@ -2,9 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from remediator.checkup import promql
@@ -23,6 +27,7 @@ SHIPPED = {
     "dashboards": "grafana/dashboards",
     "pages": "docs/runbooks",
     "metrics": "docs/metrics.md",
+    "oncall": "alert_rules/oncall.yml",
 }
 
 
@@ -39,6 +44,25 @@ class Stack:
         self.secrets.mkdir(mode=0o700)
         (self.secrets / "remediator_token").write_text("correct-horse\n")
         self.secrets.joinpath("remediator_token").chmod(0o444)
+        self.change_rota(_covers_today)
+
+    def change_rota(self, change: Callable[[Any], None]) -> None:
+        """And compile it."""
+        rota, alertmanager = self.folder / SHIPPED["oncall"], self.folder / ALERTMANAGER
+        document = yaml.safe_load(rota.read_text())
+        change(document)
+        rota.write_text(yaml.safe_dump(document, sort_keys=False))
+        files = ["--file", str(rota), "--alertmanager", str(alertmanager)]
+        assert CliRunner().invoke(main, ["oncall", "compile", *files]).exit_code == 0
+
+    def open_console(self, accounts: str) -> None:
+        """And keep them where compose mounts them from."""
+        path = self.folder / "remediator" / "console" / "accounts.yml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(accounts)
+        entries = self.folder / ENTRIES
+        line = "console: {accounts_file: /etc/stackmedic/console/accounts.yml}\n"
+        entries.write_text(entries.read_text().replace("version: 1\n", f"version: 1\n{line}", 1))
 
     def edit(self, place: str, old: str, new: str) -> int:
         """The line of what was changed."""
@@ -59,6 +83,13 @@ class Stack:
             (str(Path(f["file"]).relative_to(self.folder)), f["line"], f["sentence"])
             for f in document["findings"]
         ]
+
+
+def _covers_today(document: Any) -> None:  # noqa: ANN401 - a YAML document
+    today = datetime.now(UTC).date()
+    monday = today - timedelta(days=today.weekday() + 7)
+    document["rota"][0]["from"] = monday
+    document |= {"ends": monday + timedelta(weeks=53), "overrides": [], "holidays": []}
 
 
 @pytest.fixture
@@ -197,7 +228,89 @@ def test_a_shared_journal_is_looked_at_too(stack: Stack) -> None:
     assert not any("battery-staple" in sentence for sentence in found)
 
 
-@pytest.mark.parametrize("option", ["--rules", "--alertmanager", "--metrics", "--pages"])
+# -- who is on call, and who may open the console ---------------------------------------------
+
+ROTA = SHIPPED["oncall"]
+
+
+def test_every_mistake_of_the_rota_is_found_at_its_line(stack: Stack) -> None:
+    line = stack.edit(ROTA, "timezone: Europe/Rome", "timezone: Europe/Roma")
+    stack.edit(ROTA, "day: mon", "day: monday")
+
+    found = stack.found()
+
+    assert [(file, at) for file, at, said in found if said.startswith("timezone: ")] == [
+        (ROTA, line)
+    ]
+    assert any(said.startswith("hand_over.day: ") for _, _, said in found)
+
+
+def test_a_rota_that_ends_soon_or_was_not_compiled_is_found(stack: Stack) -> None:
+    def ends_soon(document: Any) -> None:  # noqa: ANN401 - a YAML document
+        document["ends"] = document["rota"][0]["from"] + timedelta(weeks=3)
+
+    stack.change_rota(ends_soon)
+    ((file, _, said),) = stack.found()
+    assert (file, said.partition(" ends")[0]) == (ROTA, "the rota")
+    assert said.endswith("days: set a later end")
+
+    stack.change_rota(_covers_today)
+    stack.edit(ROTA, "order:", "order:\n  - team-b")
+    ((file, _, said),) = stack.found()
+    assert file == ALERTMANAGER
+    assert said == "the time intervals are not what the rota says: run oncall compile"
+
+
+def test_a_team_that_no_route_pages_is_found(stack: Stack) -> None:
+    stack.edit(ALERTMANAGER, "[oncall-team-b]", "[oncall-team-a]")
+
+    said = [sentence for _, _, sentence in stack.found()]
+
+    assert said == ["no route asks for oncall-team-b: team-b is never paged"]
+
+
+def test_a_day_that_no_calendar_has_is_told_and_ends_nothing(stack: Stack) -> None:
+    rota = stack.folder / ROTA
+    rota.write_text(rota.read_text().replace("ends: ", "ends: 2026-02-30 #"))
+
+    result = stack.check()
+
+    assert (result.exit_code, "is not YAML" in result.stderr) == (2, True)
+
+
+def test_accounts_are_looked_at_where_a_console_asks_for_them(stack: Stack) -> None:
+    hashed = f"scrypt:32768:8:1$salt${'0' * 128}"
+    stack.open_console(f"ann: {{role: operator, password: '{hashed}'}}\n")
+    assert stack.found() == []
+
+    path = "remediator/console/accounts.yml"
+    accounts = stack.folder / path
+    accounts.write_text(accounts.read_text() + "bob.b:\n  password: hunter2\n  role: viewer\n")
+    ((file, line, said),) = stack.found()
+    assert (file, line) == (path, 3)
+    assert "wrong at bob.b.password; an account is" in said
+
+    for text, word in (("ann: [hunter2", "is not YAML"), ("", "holds no account")):
+        accounts.write_text(text)
+        result = stack.check()
+        assert (result.exit_code, word in result.stdout) == (1, True)
+        assert "hunter2" not in result.output
+
+
+def test_the_console_key_is_looked_at_like_every_secret(stack: Stack) -> None:
+    line = "console: {accounts_file: /x, key_file: /run/secrets/console_key}\n"
+    stack.edit(ENTRIES, "version: 1\n", f"version: 1\n{line}")
+
+    ((_, at, said),) = stack.found()
+
+    assert at == 4
+    assert said.startswith("the key of the console cannot be read")
+    assert "not looked at: accounts" in stack.check().stderr
+
+
+@pytest.mark.parametrize(
+    "option", ["--rules", "--alertmanager", "--metrics", "--pages", "--oncall", "--accounts"]
+)
 def test_what_is_named_and_not_there_is_status_2(stack: Stack, option: str) -> None:
     result = stack.check(f"{option}={stack.folder / 'none'}")
 

@@ -12,12 +12,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from typing_extensions import override
 
+from remediator.actions import ACTIONS
+from remediator.config import load_config
 from remediator.issues import TRIES, Github, IssueWriter
 from remediator.journal import Issues
 from remediator.ports import Check
+from remediator.serve import page_of
 from tests.builders import DOWN, FULL, Loop
 from tests.http_fakes import served
 
+REPO = Path(__file__).resolve().parents[3]
 TOKEN = "ghp_secret"
 REPOSITORY = "owner/name"
 NO_HEADERS: Mapping[str, str] = {}
@@ -109,13 +113,17 @@ def github() -> Iterator[FakeGithub]:
         yield github
 
 
+def of_the_api(number: int) -> str:
+    return f"http://r/api/v1/incidents/{number}/postmortem"
+
+
 def turn(loop: Loop, github: FakeGithub) -> None:
     """As after a start: nothing is remembered but what the journal holds."""
     token_file = loop.path.with_name("token")
     token_file.write_text(f"{TOKEN}\n")
     api = Github(github.url, REPOSITORY, token_file, loop.clock)
     with closing(api):
-        IssueWriter(Issues(loop.database), loop.records, api, "http://r/", loop.clock).turn()
+        IssueWriter(Issues(loop.database), loop.records, api, of_the_api, loop.clock).turn()
 
 
 def failed(loop: Loop) -> None:
@@ -298,10 +306,28 @@ def test_a_github_that_is_away_or_a_token_that_is_missing_fails_nothing(
         if number == 2:
             loop.path.with_name("no-token").write_text(TOKEN)
         with closing(api):
-            writer = IssueWriter(Issues(loop.database), loop.records, api, "", loop.clock)
+            writer = IssueWriter(Issues(loop.database), loop.records, api, of_the_api, loop.clock)
             writer.turn()
         loop.pass_seconds(3600)
         assert len(caplog.records) == number
     assert "holds no token" in caplog.text
     assert "cannot reach GitHub" in caplog.text
     assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("console", "page"),
+    [
+        ("", "api/v1/incidents/7/postmortem"),
+        ("console: {accounts_file: /a}", "console/incidents/7"),
+    ],
+)
+def test_people_are_led_to_the_console_where_there_is_one(
+    tmp_path: Path, console: str, page: str
+) -> None:
+    profile = tmp_path / "profile.yml"
+    profile.write_text(f"external_url: https://ops.example/\n{console}\n")
+
+    config = load_config(REPO / "remediator" / "remediator.yml", ACTIONS, profile)
+
+    assert page_of(config, 7) == f"https://ops.example/{page}"
