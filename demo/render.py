@@ -36,6 +36,7 @@ DEMO_FOR: Mapping[str, str] = {
     "RedisMemoryHigh": "1s",
     "LiveColourUnhealthy": "2s",
     "BackendNotReady": "20s",
+    "RedisDown": "25s",  # after its clients, as it may be in production
     "HighCpu": "1s",
     "HighMemory": "1s",
     "CeleryQueueStuck": "1s",

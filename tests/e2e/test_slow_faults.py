@@ -58,6 +58,22 @@ def test_a_cold_cache_is_warmed(world: World) -> None:
         until(lambda: quiet(world), "CacheHitRateLow to end", 120)
 
 
+def test_a_frozen_redis_is_restarted_and_its_clients_are_let_be(world: World) -> None:
+    """Its clients are told of first, and no restart of theirs would mend anything."""
+    until(lambda: quiet(world), "the stack to be quiet")
+    backends = {key: engine(world, key) for key in ("backend-blue", "backend-green")}
+    before = {key: container.attrs["State"]["StartedAt"] for key, container in backends.items()}
+
+    engine(world, "redis").kill("STOP")
+    until(lambda: bool(mended(world, "redis", "restart-redis")), "a verified restart", 120)
+    until(lambda: quiet(world), "its clients to find it again", 120)
+
+    for key, container in backends.items():
+        container.reload()
+        assert container.attrs["State"]["StartedAt"] == before[key], key
+    assert serving(world)
+
+
 def test_a_site_that_stays_down_gets_its_page_when_a_human_says_so(world: World) -> None:
     """Both colours fail their users: neither a restart nor the other colour mends that."""
     until(lambda: quiet(world), "the stack to be quiet")
