@@ -45,7 +45,7 @@ unit: venv tools  ## tests that need no server
 simulate: venv  ## the remediator through HISTORIES=10000 random days; `make test` plays 300 of them
 	$(PY) -m pytest tests/simulation/test_histories.py -k invariants --histories $(HISTORIES)
 
-mutants: venv tools  ## the alert rules with one thing changed, more than 1000 times; `make test` plays one in 25
+mutants: venv tools  ## the alert rules with one thing changed, more than 1700 times; `make test` plays one in 25
 	$(PY) -m pytest tests/mutation --one-mutant-in 1 -s
 
 integration: venv tools images  ## tests against real Docker, Postgres, Redis, nginx, Prometheus, Alertmanager

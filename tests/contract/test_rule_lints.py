@@ -18,7 +18,7 @@ import yaml
 
 from exporter.families.metric import Kind, Metric
 from tests.contract.inference import Inference
-from tests.contract.promql import COMPARISONS, constant, nodes, operator
+from tests.contract.promql import COMPARISONS, constant, labels_of, nodes, operator
 
 REPO = Path(__file__).resolve().parents[2]
 OVER_COUNTERS = {"rate", "irate", "increase", "resets"}
@@ -71,6 +71,15 @@ def test_every_text_shows_only_labels_that_its_alert_has(
         if shown:
             found = inference.of_rule(rule["alert"])
             assert found is None or set(shown) <= found, rule["alert"]
+
+
+def test_what_an_expression_keeps_apart_no_label_of_its_rule_puts_together(
+    rules: Rules, inference: Inference
+) -> None:
+    """Two alerts with the same labels make Prometheus give up the whole rule."""
+    for rule in rules:
+        kept = labels_of(promql.parse(rule["expr"]), inference.of_series) or frozenset()
+        assert not kept & set(rule.get("labels", {})), rule.get("alert") or rule["record"]
 
 
 def test_the_labels_of_nearly_every_rule_are_known(

@@ -1,8 +1,9 @@
 """A real Prometheus or Alertmanager on loopback, over an exporter whose text a test sets."""
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -14,6 +15,8 @@ from typing_extensions import override
 
 from tests.http_fakes import served
 from tests.integration.edge_containers import free_port, process, until
+
+SLOW = 60.0  # how long a busy machine may take for anything
 
 
 def program(*names: str) -> str:
@@ -85,27 +88,39 @@ groups:
 
 
 @contextmanager
-def real_prometheus(folder: Path, exporter: TextExporter) -> Iterator[str]:
-    (folder / "rules.yml").write_text(RULES)
-    target = exporter.url.removeprefix("http://")
-    (folder / "prometheus.yml").write_text(f"""
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}
-rule_files: [rules.yml]
-scrape_configs:
-  - job_name: stackmedic-exporter
-    static_configs: [{{targets: ["{target}"]}}]
-""")
-    port = free_port()
+def a_prometheus(
+    folder: Path,
+    rules: str,
+    *,
+    scraped: str,
+    job: str = "stackmedic-exporter",
+    told: Sequence[str] = (),
+    scrape_interval: str = "250ms",
+) -> Iterator[str]:
+    """The real one over the program at `scraped`; `told`: the addresses of Alertmanagers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rules.yml").write_text(rules)
+    of_alertmanagers = [url.removeprefix("http://") for url in told]
+    of_programs = [scraped.removeprefix("http://")]
+    config = {
+        "global": {"scrape_interval": scrape_interval, "scrape_timeout": scrape_interval}
+        | {"evaluation_interval": "250ms"},
+        "rule_files": ["rules.yml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": of_alertmanagers}]}]},
+        "scrape_configs": [{"job_name": job, "static_configs": [{"targets": of_programs}]}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))
+    url = f"http://127.0.0.1:{free_port()}"
     command = [
         program("prometheus"),
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--rules.alert.resend-delay=500ms",
         "--log.level=warn",
     ]
-    url = f"http://127.0.0.1:{port}"
     with process(*command, log=folder / "prometheus.log"):
-        until(lambda: is_ready(url), what="Prometheus is ready")
+        until(lambda: is_ready(url), what="Prometheus is ready", within_seconds=SLOW)
         yield url
 
 

@@ -27,11 +27,10 @@ from remediator.config_oncall import parse_oncall
 from remediator.oncall_intervals import compiled, replaced
 from tests.http_fakes import served
 from tests.integration.edge_containers import free_port, process, until
-from tests.integration.edge_monitoring import is_ready, program
+from tests.integration.edge_monitoring import SLOW, is_ready, program
 
 REPO = Path(__file__).resolve().parents[2]
 ALERT_RULES = REPO / "alert_rules"
-SLOW = 60.0
 TOKENS = {
     "remediator_token": "token-of-the-remediator",
     "pager_token": "token-of-the-pager",

@@ -7,7 +7,7 @@ own. Between Alertmanager and the remediator stands a `Wire` that writes down wh
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -29,11 +29,10 @@ from tests.integration.edge_containers import (
     process,
     until,
 )
-from tests.integration.edge_monitoring import is_ready, program
+from tests.integration.edge_monitoring import SLOW, is_ready, program
 
 TOKEN = "correct-horse"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
-SLOW = 60.0  # how long a busy machine may take for anything
 
 # PID 1 that ends at once when it is told to, and writes a line at each start: what was done to
 # it can be counted from outside, whatever the journal says.
@@ -300,35 +299,3 @@ receivers:
             httpx.delete(f"{self.url}/api/v2/silence/{name}", trust_env=False).raise_for_status()
 
         return end
-
-
-@contextmanager
-def prometheus_for(folder: Path, exporter_url: str, alertmanagers: Sequence[str]) -> Iterator[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rules.yml").write_text(RULES)
-    told = [url.removeprefix("http://") for url in alertmanagers]
-    config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"}
-        | {"evaluation_interval": "250ms"},
-        "rule_files": ["rules.yml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": told}]}]},
-        "scrape_configs": [
-            {
-                "job_name": "stackmedic-exporter",
-                "static_configs": [{"targets": [exporter_url.removeprefix("http://")]}],
-            }
-        ],
-    }
-    (folder / "prometheus.yml").write_text(json.dumps(config))
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        program("prometheus"),
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address={url.removeprefix('http://')}",
-        "--rules.alert.resend-delay=500ms",
-        "--log.level=warn",
-    ]
-    with process(*command, log=folder / "prometheus.log"):
-        until(lambda: is_ready(url), what="Prometheus is ready", within_seconds=SLOW)
-        yield url

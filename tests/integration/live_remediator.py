@@ -13,16 +13,16 @@ from typing import Any
 import httpx
 
 from tests.integration.edge_containers import DOCKER_URL, free_port, until
+from tests.integration.edge_monitoring import SLOW, a_prometheus
 from tests.integration.live import (
     AUTH,
-    SLOW,
+    RULES,
     TOKEN,
     Alertmanager,
     Wire,
     World,
     a_wire,
     exporter_of,
-    prometheus_for,
 )
 
 PROGRAM = (sys.executable, "-m", "remediator.main")
@@ -53,7 +53,13 @@ def a_stage(folder: Path, *, alertmanagers: int = 1) -> Iterator[Stage]:
             stack.callback(alertmanager.stop)
             alertmanager.start()
         prometheus_url = stack.enter_context(
-            prometheus_for(folder / "prometheus", exporter_url, [one.url for one in told])
+            a_prometheus(
+                folder / "prometheus",
+                RULES,
+                scraped=exporter_url,
+                told=[one.url for one in told],
+                scrape_interval="1s",
+            )
         )
         yield Stage(folder, world, wire, told[0], exporter_url, prometheus_url)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.edge_containers import until
-from tests.integration.humans import DAYS, SLOW, Humans, a_rota, an_alertmanager, humans
+from tests.integration.edge_monitoring import SLOW
+from tests.integration.humans import DAYS, Humans, a_rota, an_alertmanager, humans
 
 SLACK, HOOK = "/incidents", "/webhook/alertmanager"
 POSTGRES_DOWN = {

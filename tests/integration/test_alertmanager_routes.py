@@ -12,8 +12,8 @@ import pytest
 from remediator.notify import AlertmanagerPager
 from remediator.ports import Notice
 from tests.integration.edge_containers import free_port, until
+from tests.integration.edge_monitoring import SLOW
 from tests.integration.humans import (
-    SLOW,
     TOKENS,
     Alertmanager,
     Humans,

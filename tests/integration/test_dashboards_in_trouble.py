@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.boards import BOARDS, IN_TROUBLE, Asker, Board, queries, wrong_with
-from tests.integration.edge_monitoring import program, real_prometheus, text_exporter
+from tests.integration.edge_monitoring import RULES, a_prometheus, program, text_exporter
 
 each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 
@@ -50,7 +50,7 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
         check=True,
         capture_output=True,
     )
-    with text_exporter() as nothing, real_prometheus(folder, nothing) as url:
+    with text_exporter() as nothing, a_prometheus(folder, RULES, scraped=nothing.url) as url:
         yield Asker(url, seconds=1800, step=STEP, until=end, rate_interval="1m")
 
 

@@ -4,17 +4,16 @@ Only the waits of the rules are a test's own: seconds in place of 30 minutes and
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.integration.edge_containers import free_port, process, until
-from tests.integration.edge_monitoring import is_ready, program, text_exporter
-from tests.integration.humans import ALERT_RULES, SLOW, Humans, an_alertmanager, humans
+from tests.integration.edge_monitoring import a_prometheus, text_exporter
+from tests.integration.humans import ALERT_RULES, Humans, an_alertmanager, humans
 
 SOONER = {"30m": "1s", "1h": "4s", "15m": "1s"}
 TEAM, LEAD, CTO, SLACK = "/team-a", "/lead", "/cto", "/incidents"
@@ -35,40 +34,23 @@ oncall_current{{team="team-b"}} 0
 """
 
 
-@contextmanager
-def a_prometheus(folder: Path, exporter: str, alertmanager: str) -> Iterator[str]:
-    folder.mkdir()
-    (folder / "fault.yml").write_text(json.dumps({"groups": [{"name": "f", "rules": [FAULT]}]}))
-    (folder / "escalation.yml").write_text(json.dumps(escalation()))
-    addresses = {"told": alertmanager, "scraped": exporter}
-    told, scraped = ([{"targets": [url.removeprefix("http://")]}] for url in addresses.values())
-    config = {
-        "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms"}
-        | {"evaluation_interval": "250ms"},
-        "rule_files": ["fault.yml", "escalation.yml"],
-        "alerting": {"alertmanagers": [{"static_configs": told}]},
-        "scrape_configs": [{"job_name": "stackmedic-remediator", "static_configs": scraped}],
-    }
-    (folder / "prometheus.yml").write_text(json.dumps(config))
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        program("prometheus"),
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address={url.removeprefix('http://')}",
-        "--rules.alert.resend-delay=500ms",
-        "--log.level=warn",
-    ]
-    with process(*command, log=folder / "prometheus.log"):
-        until(lambda: is_ready(url), what="Prometheus is ready", within_seconds=SLOW)
-        yield url
+def chain(folder: Path, exporter: str, alertmanager: str) -> AbstractContextManager[str]:
+    return a_prometheus(
+        folder,
+        json.dumps(escalation()),
+        scraped=exporter,
+        job="stackmedic-remediator",
+        told=[alertmanager],
+    )
 
 
 def escalation() -> Any:  # noqa: ANN401 - a YAML document
+    """And the fault itself."""
     document = yaml.safe_load((ALERT_RULES / "rules" / "escalation.yml").read_text())
     for group in document["groups"]:
         for rule in group["rules"]:
             rule["for"] = SOONER[rule["for"]]
+    document["groups"].append({"name": "fault", "rules": [FAULT]})
     return document
 
 
@@ -85,7 +67,7 @@ def test_a_p0_that_nobody_acknowledges_goes_to_the_lead_and_the_cto_until_somebo
         humans() as people,
         text_exporter(metrics(fault=0, acknowledged=0)) as exporter,
         an_alertmanager(tmp_path / "alertmanager", people) as alertmanager,
-        a_prometheus(tmp_path / "prometheus", exporter.url, alertmanager.url),
+        chain(tmp_path / "prometheus", exporter.url, alertmanager.url),
     ):
         exporter.metrics = metrics(fault=1, acknowledged=0)
         people.await_(CTO, "P0UnacknowledgedCto", "postgres")
@@ -111,7 +93,7 @@ def test_a_p0_that_is_acknowledged_in_time_stays_with_the_team(tmp_path: Path) -
         humans() as people,
         text_exporter(both) as exporter,
         an_alertmanager(tmp_path / "alertmanager", people) as alertmanager,
-        a_prometheus(tmp_path / "prometheus", exporter.url, alertmanager.url),
+        chain(tmp_path / "prometheus", exporter.url, alertmanager.url),
     ):
         people.await_(TEAM, "PostgresDown", "postgres")
         # Of the other one, which began in the same scrape, the lead was told long before.

@@ -10,7 +10,8 @@ import pytest
 
 from tests.builders import a_body
 from tests.integration.edge_containers import needs_docker, until
-from tests.integration.live import SLOW, TOKEN
+from tests.integration.edge_monitoring import SLOW
+from tests.integration.live import TOKEN
 from tests.integration.live_remediator import (
     RESTART,
     Remediator,

@@ -11,7 +11,7 @@ import pytest
 
 from tests.builders import a_body
 from tests.integration.edge_containers import needs_docker, until
-from tests.integration.live import SLOW
+from tests.integration.edge_monitoring import SLOW
 from tests.integration.live_remediator import (
     RESTART,
     Remediator,

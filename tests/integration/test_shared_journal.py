@@ -15,7 +15,7 @@ import pytest
 from tests.builders import a_body
 from tests.integration.edge_containers import docker_logs, needs_docker, until
 from tests.integration.edge_journal import JournalServer, journal_server
-from tests.integration.live import SLOW
+from tests.integration.edge_monitoring import SLOW
 from tests.integration.live_remediator import (
     PROGRAM,
     RESTART,

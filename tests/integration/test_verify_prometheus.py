@@ -12,7 +12,7 @@ from remediator.prometheus import Prometheus, quoted
 from remediator.topology import Target
 from remediator.verify import MonitoringVerifier
 from tests.integration.edge_containers import now, until
-from tests.integration.edge_monitoring import TextExporter, real_prometheus, text_exporter
+from tests.integration.edge_monitoring import RULES, TextExporter, a_prometheus, text_exporter
 
 pytestmark = pytest.mark.integration
 
@@ -53,7 +53,7 @@ class Monitoring:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TextExporter, str]]:
     with (
         text_exporter(states(worker="running")) as exporter,
-        real_prometheus(tmp_path_factory.mktemp("prometheus"), exporter) as url,
+        a_prometheus(tmp_path_factory.mktemp("prometheus"), RULES, scraped=exporter.url) as url,
     ):
         yield exporter, url
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import promql_parser as promql
 import pytest
 
 from tests.mutation.mutants import Mutant, Suite, mutants_of, name_of, read, rules_of
@@ -45,6 +46,15 @@ def test_what_is_not_changed_is_not_noticed(stages: dict[str, Stage]) -> None:
     for file, stage in stages.items():
         for rule in list(rules_of(stage.rules))[::5]:
             assert not stage.notices(Mutant(file, name_of(rule), "nothing", stage.rules))
+
+
+def test_a_changed_rule_is_a_rule(stages: dict[str, Stage]) -> None:
+    """A mutant that cannot be read would be killed for nothing, too."""
+    for stage in stages.values():
+        for mutant in stage.mutants:
+            for rule in rules_of(mutant.whole):
+                if name_of(rule) == mutant.rule:
+                    promql.parse(rule["expr"])
 
 
 def test_a_changed_rule_is_noticed(stages: dict[str, Stage], one_mutant_in: int) -> None:
