@@ -43,7 +43,7 @@ from remediator.guards.underway import stopped
 from remediator.outcomes import Reason, State
 from remediator.runs import Allowed, Blocked, Judgement, Question, Verdict
 
-__all__ = ["GUARDS", "Case", "judge", "needs_human", "stopped"]
+__all__ = ["CALLS_HUMAN_AFTER", "GUARDS", "Case", "judge", "needs_human", "stopped"]
 
 Guard = Callable[[Case], Allowed | Blocked]
 

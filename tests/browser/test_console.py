@@ -72,7 +72,7 @@ def test_an_incident_is_acknowledged_with_a_note(served: Served, open_page: Open
     page.get_by_role("link", name="web: ServiceDown").click()
     page.get_by_label("Note, for whoever reads this").fill("on my way <b>")
     page.get_by_role("button", name="I take it: acknowledge").click()
-    expect(page.locator("#part-head")).to_contain_text("acknowledged by ann at")
+    expect(page.locator("#part-head")).to_contain_text("acknowledged by ann (console) at")
     expect(page.locator("#part-head")).to_contain_text("on my way <b>")
 
 
