@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -55,8 +56,10 @@ def test_the_rendered_configuration_agrees_with_what_prometheus_has_loaded(world
     checked = CliRunner().invoke(main, [*command, f"--secrets={world.secrets}"])
 
     found = [finding["sentence"] for finding in json.loads(checked.stdout)["findings"]]
-    # The demo leaves out the entries that would reach beyond its own copy.
-    assert {sentence for sentence in found if "prune-" not in sentence} == set()
+    # The demo leaves out the entries that would reach beyond its own copy, and what it renders has
+    # no comments, the two that mark the rota not either.
+    known = ("prune-", "must hold these two lines")
+    assert [sentence for sentence in found if not any(part in sentence for part in known)] == []
 
 
 @pytest.mark.timeout(120)
@@ -81,11 +84,12 @@ def test_the_reports_can_tell_everything_of_the_running_stack(world: World) -> N
 def test_a_replay_of_what_was_mended_ends_as_it_did(world: World, tmp_path: Path) -> None:
     """From the journal's own words: what `simulate` says of the past is what happened.
 
-    Of the demo's faults: a history does not tell of the silence that another test made.
+    Of the demo's faults: a history does not tell of the silence that another test made, nor of the
+    exporter that saw nothing.
     """
     targets = {fault.target for fault in FAULTS}
     ended = [i for i in incidents(world)[::-1] if i["state"] == "closed" and i["target"] in targets]
-    mended = [incident for incident in ended if not incident["escalated"]]
+    mended = [incident for incident in ended if not incident["escalated"] and acted(incident)]
     file = tmp_path / "incidents.json"
     file.write_text(json.dumps({"incidents": mended}))
     if not mended:
@@ -94,3 +98,7 @@ def test_a_replay_of_what_was_mended_ends_as_it_did(world: World, tmp_path: Path
     played = play(read_history(file), load_config(world.config / "remediator.yml", ACTIONS))
 
     assert [told.acted(story) for story in played.incidents] == list(map(told.acted, mended))
+
+
+def acted(incident: dict[str, Any]) -> bool:
+    return any(run["steps"] for run in incident["runs"])
