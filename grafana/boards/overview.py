@@ -84,7 +84,7 @@ IS_IT_WELL = (
         ),
         colours=NONE_IS_GOOD,
     )
-    .span(5)
+    .span(4)
     .override_by_name("P2", one_is(ORANGE))
     .override_by_name("P3", one_is(BLUE)),
     number(
@@ -104,7 +104,7 @@ IS_IT_WELL = (
         "The team that is called, by the rota.",
         now("oncall_current == 1", "{{team}}"),
     )
-    .span(2)
+    .span(3)
     .no_value("no rota"),
     number(
         (17, "Availability, 30 d"),

@@ -30,6 +30,7 @@ KINDS = ("web", "db", "db") * 2
 LONGEST_LIFE_SECONDS = 1.5
 TWICE = "SELECT count(*) FROM steps WHERE repeat = 'never' GROUP BY incident_id HAVING count(*) > 1"
 INTENTS = "SELECT r.target FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.repeat = 'never'"
+CALLS = "SELECT i.target, e.summary FROM escalations e JOIN incidents i ON i.id = e.incident_id"
 OPEN = "SELECT target FROM incidents WHERE closed_at IS NULL"
 
 
@@ -108,10 +109,11 @@ def test_killed_at_any_moment_it_does_nothing_twice_and_loses_nothing(
     counted = f"{stream.faults.total()} faults, killed in {dict(stream.killed_in)}"
     (tmp_path / "counted").write_text(counted)
     assert stream.killed_in.total() > 0, counted
+    calls = remediator.rows(CALLS)
     for service in remediator.services:
         # Only a never step that was cut off between its intent and its act is left to a human.
         left = int(service.startswith("db") and remediator.is_paged(service))
         done = stream.restarts(service)
-        assert stream.faults[service] - done == left, (seed, service)
+        assert stream.faults[service] - done == left, (seed, service, calls)
         if service.startswith("db"):
             assert intents[service] - done == left, (seed, service)
